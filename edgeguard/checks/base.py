@@ -1,0 +1,58 @@
+"""What a check is: it measures how strange a subject is, and says when it could not have told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from edgeguard.scene import Scene
+from edgeguard.types import F64, I64, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What one check measured on one frame, as parallel arrays over its subjects.
+
+    Attributes:
+        kind: what the subjects are.
+        ids: (N,) int64 track or object numbers; for streams, positions in `list(Channel)`.
+        score: (N,) float64, larger is stranger, NaN is unobservable.
+        cause: suspected cause of each subject, should it fail.
+        detail: the measured values behind the score, by name with unit, (N,) float64 each.
+    """
+
+    kind: SubjectKind
+    ids: I64
+    score: F64
+    cause: Sequence[Cause]
+    detail: Mapping[str, F64] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        sizes = {"score": len(self.score), "cause": len(self.cause)} | {k: len(v) for k, v in self.detail.items()}
+        if wrong := {k: v for k, v in sizes.items() if v != n}:
+            raise ValueError(f"Scores: expected {n} entries, got {wrong}")
+
+    @classmethod
+    def none(cls, kind: SubjectKind) -> Scores:
+        """Return scores of no subject: there was nothing to look at."""
+        return cls(kind, np.zeros(0, np.int64), np.zeros(0), ())
+
+
+class Check(Protocol):
+    """One measurement. Holds no thresholds; its parameters are physical. Checks do not import each other."""
+
+    name: str
+    needs: frozenset[Channel]
+
+    def score(self, scene: Scene) -> Sequence[Scores]:
+        """Measure a frame: one `Scores` per kind of subject."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything seen: a new drive begins."""
+        ...
