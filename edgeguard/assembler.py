@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from pydantic import Field
@@ -113,14 +113,11 @@ class _Stream:
         return newest >= stamp_ns or 2 * (stamp_ns - newest) < self._period_ns
 
 
-class _Pending:
+class _Pending(NamedTuple):
     """An image, or detections where there is no camera stream, that waits for its partners."""
 
-    __slots__ = ("arrived_ns", "value")
-
-    def __init__(self, value: Image | Detections, arrived_ns: int) -> None:
-        self.value = value
-        self.arrived_ns = arrived_ns
+    value: Image | Detections
+    arrived_ns: int
 
 
 class FrameAssembler:
