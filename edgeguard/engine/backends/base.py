@@ -1,0 +1,42 @@
+"""What runs a network. Heavy libraries are imported when a backend is opened, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from edgeguard.types import F32
+
+
+class Backend(Protocol):
+    """A network that is ready to run.
+
+    Attributes:
+        name: as asked for: `onnxruntime`, `opencv`, `tensorrt`.
+        output_names: of the network, in the order in which `infer` returns them.
+        max_batch: most images that one call takes.
+    """
+
+    name: str
+    output_names: Sequence[str]
+    max_batch: int
+
+    def infer(self, batch: F32) -> list[NDArray[Any]]:
+        """Run the network.
+
+        Args:
+            batch: (B, 3, height, width) float32 with B of at most `max_batch`.
+
+        Returns:
+            The outputs, valid until the next call.
+
+        Raises:
+            EngineError: the network cannot be run, or its input does not fit.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the backend holds; it cannot run after that."""
+        ...
