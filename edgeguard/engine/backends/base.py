@@ -19,9 +19,14 @@ class Backend(Protocol):
         max_batch: most images that one call takes.
     """
 
-    name: str
-    output_names: Sequence[str]
-    max_batch: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def output_names(self) -> Sequence[str]: ...
+
+    @property
+    def max_batch(self) -> int: ...
 
     def infer(self, batch: F32) -> list[NDArray[Any]]:
         """Run the network.

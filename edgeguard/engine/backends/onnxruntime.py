@@ -16,6 +16,9 @@ from edgeguard.types import F32
 _MAX_THREADS = 4
 """Small networks gain nothing beyond this, and the rest of the vehicle's software needs its cores."""
 
+_MAX_BATCH = 16
+"""Most images of one call where the model takes any number: bounds memory."""
+
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
@@ -70,12 +73,16 @@ class OnnxRuntimeBackend:
         if not fits or kind not in _DTYPES:
             raise EngineError(
                 loaded.name,
-                f"the model takes {kind} {shape}, the specification gives N x 3 x {spec.height} x {spec.width}",
+                f"the model takes {kind} {shape}, engine.yaml says N x 3 x {spec.height} x {spec.width}",
                 "Set `input.width` and `input.height` in engine.yaml to the model's.",
+            )
+        if isinstance(shape[0], int) and shape[0] != 1:
+            raise EngineError(
+                loaded.name, f"the model takes {shape[0]} images at once", "Export it for one, or for any number."
             )
         self._input = images[0].name
         self._dtype = _DTYPES[kind]
-        self.max_batch = shape[0] if isinstance(shape[0], int) else 64
+        self.max_batch = 1 if shape[0] == 1 else _MAX_BATCH
 
     def infer(self, batch: F32) -> list[NDArray[Any]]:
         """Run the network; see `Backend.infer`."""
