@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeguard.config import Settings
 from edgeguard.rig import CameraModel, Rig, TransformTree
@@ -48,9 +48,10 @@ class AssemblerSettings(Settings):
         "judged without them. Larger loses fewer partners, and adds to the latency whenever one is missing.",
     )  # fmt: skip
     camera_timeout_ms: float = Field(
-        300.0, gt=0, le=60_000,
-        description="ms; silence of the camera after which verdicts are given by timer. Set it to about "
-        "three frame periods.",
+        240.0, gt=0, le=60_000,
+        description="ms; silence of the camera after which verdicts are given by timer. Above two "
+        "frame periods, so that one lost image is no silence; below the fail-safe's verdict_timeout_ms, so "
+        "that the monitor gets to name the cause.",
     )  # fmt: skip
     tick_period_ms: float = Field(
         100.0, ge=10, le=10_000, description="ms; period of the verdicts given while the camera is silent."
@@ -72,6 +73,12 @@ class AssemblerSettings(Settings):
         description="verdicts given by timer for one jump of the clock; the rest of a longer silence is "
         "passed over. Bounds work when a clock leaps.",
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _judged_before_silence(self) -> AssemblerSettings:
+        if self.wait_ms >= self.camera_timeout_ms:
+            raise ValueError("wait_ms must be below camera_timeout_ms: an image is judged before silence is")
+        return self
 
 
 class _Stamped(Protocol):

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
+from edgeguard.config import validate
+from edgeguard.errors import ParameterError
 from edgeguard.rig import CameraModel
 from edgeguard.types import Channel, Detections, EgoMotion, Frame, Image, PointCloud
 
@@ -199,8 +201,9 @@ def test_ticks_between_two_images_come_before_the_second() -> None:
     )
     assert [(f.silent, f.stamp_ns // MS) for f in frames] == [
         (False, 0),
-        (True, 300),
-        (True, 400),
+        (True, 240),
+        (True, 340),
+        (True, 440),
         (False, 450),
     ]
     assert frames[0].last_seen_ns[Channel.CAMERA] == 0
@@ -224,6 +227,19 @@ def test_memory_is_bounded(channels, step) -> None:
         assert len(assembler._detections) <= 5
         assert len(assembler._streams[Channel.LIDAR]._messages) <= 2
         assert len(assembler._streams[Channel.EGO]._messages) <= 5
+
+
+@given(drives())
+def test_frames_come_in_the_order_of_the_clock_unless_it_runs_back(messages) -> None:
+    clocks = [m[2] for m in messages]
+    if clocks == sorted(clocks):
+        given_at = [f.now_ns for f in feed(messages, frozenset({Channel.CAMERA}))[0]]
+        assert given_at == sorted(given_at)
+
+
+def test_a_wait_longer_than_the_timeout_is_refused() -> None:
+    with pytest.raises(ParameterError, match="wait_ms must be below camera_timeout_ms"):
+        validate(AssemblerSettings, {"wait_ms": 500.0}, "params.yaml")
 
 
 def test_rig_changes_only_with_the_calibration() -> None:
