@@ -1,0 +1,196 @@
+"""A rosbag2 recording as a stream of the types that flow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.serde import SerdeError
+
+from edgeguard import messages as convert
+from edgeguard.bags.definitions import Decoder
+from edgeguard.bags.connection import Connection
+from edgeguard.bags.storage import Storage
+from edgeguard.bags.topics import CAMERA_INFO, TF_STATIC, choose
+from edgeguard.errors import BagError, MessageError
+from edgeguard.rig import CameraModel
+from edgeguard.types import F64, Channel, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
+
+Value = (
+    Image | Detections | PointCloud | Detections3D | RadarTargets | EgoMotion | CameraModel | list[tuple[str, str, F64]]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BagItem:
+    """One message of a chosen topic.
+
+    Attributes:
+        log_ns: when it was recorded.
+        channel: a `Channel`'s value, `CAMERA_INFO` or `TF_STATIC`; equal to and hashed as the `Channel`.
+        topic: where it came from.
+        value: what it says.
+    """
+
+    log_ns: int
+    channel: str
+    topic: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawMessage:
+    """One message as it was recorded.
+
+    Attributes:
+        connection: its topic.
+        log_ns: when it was recorded.
+        data: CDR, decompressed.
+        channel: as `BagItem.channel`; None where the topic feeds none.
+    """
+
+    connection: Connection
+    log_ns: int
+    data: bytes = field(repr=False)
+    channel: str | None = None
+
+
+class BagReader:
+    """Reads a rosbag2 recording: sqlite3 or MCAP, folder or file, split, compressed by file or message.
+
+    A context manager. Messages come in the order of log time and are not kept.
+
+    Args:
+        path: folder or file.
+        topics: topics by channel (`Channel`, `CAMERA_INFO`, `TF_STATIC`), where a type alone does not decide.
+        partial: read what is readable of a damaged recording; `lost` says what was not.
+
+    Raises:
+        BagError: also while messages are read, where damage shows only then.
+    """
+
+    def __init__(
+        self, path: str | Path, *, topics: Mapping[Channel | str, str] | None = None, partial: bool = False
+    ) -> None:
+        self.path, self.partial = Path(path), partial
+        self._storage = Storage(self.path, partial=partial)
+        self._decoders: dict[tuple[str, str], Decoder] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._bad: Counter[tuple[str, str]] = Counter()
+        try:
+            chosen = choose(self.path, self._storage.connections, dict(topics or {}), self._has_doppler)
+        except BaseException:
+            self.close()
+            raise
+        self._channels = {(c.topic, c.msgtype): channel for channel, cs in chosen.items() for c in cs}
+        self._topics = {channel: cs[0].topic for channel, cs in chosen.items()}
+
+    def __enter__(self) -> BagReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the recording's files."""
+        self._storage.close()
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        """The topic that was chosen for each channel that has one."""
+        return self._topics
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """All topics of the recording."""
+        return tuple(self._storage.connections)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What `partial` could not read, a line each; complete when the messages have been read."""
+        bad = [f"{topic}: {n} message(s) could not be used: {why}" for (topic, why), n in self._bad.items()]
+        return (*self._storage.lost, *bad)
+
+    def raw_messages(self) -> Iterator[RawMessage]:
+        """Yield every message of every topic, for copying."""
+        for connection, log_ns, data in self._storage.messages():
+            channel = self._channels.get((connection.topic, connection.msgtype))
+            yield RawMessage(connection, log_ns, data, channel)
+
+    def messages(self) -> Iterator[BagItem]:
+        """Yield the messages of the chosen topics.
+
+        Raises:
+            BagError: a message is damaged or nonsense; with `partial` it is counted in `lost` instead.
+        """
+        for raw in self.raw_messages():
+            if raw.channel is None:
+                continue
+            try:
+                value = self.value(raw)
+            except BagError as e:
+                if not self.partial:
+                    raise
+                self._bad[raw.connection.topic, str(e.__cause__)] += 1
+                continue
+            yield BagItem(raw.log_ns, raw.channel, raw.connection.topic, value)
+
+    def decode(self, raw: RawMessage) -> Any:
+        """Return the message object of a raw message, by `rosbags`' types."""
+        try:
+            return self.decoder(raw.connection).decode(raw.data)
+        except SerdeError as e:
+            raise self._error(raw, "ends in its middle or is no such message", e) from e
+
+    def value(self, raw: RawMessage) -> Value:
+        """Return what a raw message of a chosen topic says."""
+        msg, channel = self.decode(raw), raw.channel
+        try:
+            if channel == Channel.DETECTIONS:
+                found = convert.detections(msg, self._names.get(channel, ()))
+                self._names[channel] = found.class_names
+                return found
+            if channel == Channel.LIDAR_DETECTIONS:
+                found_3d = convert.detections_3d(msg, self._names.get(channel, ()))
+                self._names[channel] = found_3d.class_names
+                return found_3d
+            if channel == CAMERA_INFO:
+                return convert.camera_model(msg, rectified="rect" in self._topics.get("camera", ""))
+            if channel == TF_STATIC:
+                return convert.transforms(msg)
+            return _SIMPLE[raw.connection.msgtype, channel == Channel.RADAR](msg)
+        except MessageError as e:
+            raise self._error(raw, "cannot be used", e) from e
+
+    def decoder(self, connection: Connection) -> Decoder:
+        """Return the decoder of a topic, with the types that its messages are made of."""
+        key = connection.topic, connection.msgtype
+        if key not in self._decoders:
+            self._decoders[key] = Decoder(connection.msgtype, connection.definition)
+        return self._decoders[key]
+
+    def _error(self, raw: RawMessage, problem: str, cause: Exception) -> BagError:
+        where = f"message of {raw.connection.topic} ({raw.connection.msgtype}) at log time {raw.log_ns} ns"
+        return BagError(self.path, f"{where} {problem}: {cause}", "Use --partial to go on without such messages")
+
+    def _has_doppler(self, connection: Connection) -> bool:
+        for raw in self._storage.messages():
+            if raw[0] is connection:
+                msg = self.decode(RawMessage(*raw))
+                return any(f.name in convert.DOPPLER_FIELDS for f in msg.fields)
+        return False
+
+
+_SIMPLE = {
+    ("sensor_msgs/msg/Image", False): convert.image,
+    ("sensor_msgs/msg/CompressedImage", False): convert.compressed_image,
+    ("sensor_msgs/msg/PointCloud2", False): convert.point_cloud,
+    ("sensor_msgs/msg/PointCloud2", True): convert.radar_targets,
+    ("nav_msgs/msg/Odometry", False): convert.odometry,
+}
