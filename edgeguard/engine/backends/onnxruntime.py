@@ -78,7 +78,9 @@ class OnnxRuntimeBackend:
             )
         if isinstance(shape[0], int) and shape[0] != 1:
             raise EngineError(
-                loaded.name, f"the model takes {shape[0]} images at once", "Export it for one, or for any number."
+                loaded.name,
+                f"the model takes {shape[0]} images at once",
+                "Export it for one, or for any number.",
             )
         self._input = images[0].name
         self._dtype = _DTYPES[kind]
