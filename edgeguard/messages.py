@@ -6,7 +6,7 @@ trusts a length, step or offset that a message states.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeguard.errors import MessageError
 from edgeguard.rig import CameraModel, pose_matrix
-from edgeguard.types import F32, F64, U8, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
+from edgeguard.types import F32, F64, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
 
 # ROS names a Bayer pattern by its first two rows, OpenCV by the second row's second and third pixel.
 _CONVERSIONS: dict[str, tuple[int, int | None]] = {
@@ -61,7 +61,7 @@ def stamp_ns(header: Any) -> int:
 def image(msg: Any) -> Image:
     """Read a `sensor_msgs/Image`. A `bgr8` image without padding is a view of the message's memory.
 
-    16-bit grey is scaled to 8 bits; `yuv422` is UYVY, as in REP-less ROS practice.
+    16-bit grey is scaled to 8 bits; `yuv422` is UYVY, as ROS defines it.
     """
     encoding, height, width, step = str(msg.encoding).lower(), int(msg.height), int(msg.width), int(msg.step)
     if encoding not in _CONVERSIONS:
@@ -87,18 +87,18 @@ def image(msg: Any) -> Image:
         pixels = (pixels >> 8).astype(np.uint8)
     bgr = np.ascontiguousarray(pixels)
     if code is not None:
-        bgr = cv2.cvtColor(bgr, code)  # type: ignore[assignment]
+        bgr = np.asarray(cv2.cvtColor(bgr, code), np.uint8)
     return Image(stamp_ns(msg.header), str(msg.header.frame_id), bgr)
 
 
 def compressed_image(msg: Any) -> Image:
-    """Read a `sensor_msgs/CompressedImage` in JPEG or PNG; `format` strings of image_transport are understood."""
+    """Read a `sensor_msgs/CompressedImage` in JPEG or PNG, with the `format` of image_transport."""
     text = str(msg.format)
     if "compressedDepth" in text:
         raise MessageError("CompressedImage", f"format {text!r} holds depth, not a camera image")
     data = np.frombuffer(msg.data, np.uint8)
     if not (bytes(data[:2]) == b"\xff\xd8" or bytes(data[:8]) == b"\x89PNG\r\n\x1a\n"):
-        raise MessageError("CompressedImage", f"format {text!r}: data of {len(data)} bytes is neither JPEG nor PNG")
+        raise MessageError("CompressedImage", f"format {text!r}: its {len(data)} bytes are no JPEG or PNG")
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as e:
@@ -110,6 +110,19 @@ def compressed_image(msg: Any) -> Image:
     return Image(stamp_ns(msg.header), str(msg.header.frame_id), bgr)  # type: ignore[arg-type]
 
 
+def point_dtype(field: Any, big_endian: bool) -> np.dtype[Any]:
+    """Return the dtype of a `sensor_msgs/PointField`."""
+    kind = _POINT_FORMATS.get(int(field.datatype))
+    if kind is None:
+        raise MessageError("PointCloud2", f"field {field.name!r} has unknown datatype {field.datatype}")
+    return np.dtype((">" if big_endian else "<") + kind)
+
+
+def intensity_field(fields: Iterable[str]) -> str | None:
+    """Return which of a cloud's fields is the intensity."""
+    return next((name for name in _INTENSITY_FIELDS if name in fields), None)
+
+
 def point_fields(msg: Any) -> dict[str, NDArray[Any]]:
     """Return a `sensor_msgs/PointCloud2`'s fields as (height, width) views of its memory, in its own dtypes.
 
@@ -119,18 +132,16 @@ def point_fields(msg: Any) -> dict[str, NDArray[Any]]:
     point_step, row_step = int(msg.point_step), int(msg.row_step)
     data = np.frombuffer(msg.data, np.uint8)
     if height * width and (row_step if height > 1 else point_step * width) < point_step * width:
-        raise MessageError("PointCloud2", f"row step {row_step} is less than {width} points of {point_step} bytes")
+        raise MessageError(
+            "PointCloud2", f"row step {row_step} is below {width} points of {point_step} bytes"
+        )
     if height * width and len(data) < row_step * (height - 1) + point_step * width:
         raise MessageError("PointCloud2", f"{height}x{width} points need more than its {len(data)} bytes")
-    order = ">" if msg.is_bigendian else "<"
     fields: dict[str, NDArray[Any]] = {}
     for f in msg.fields:
-        kind = _POINT_FORMATS.get(int(f.datatype))
-        if kind is None:
-            raise MessageError("PointCloud2", f"field {f.name!r} has unknown datatype {f.datatype}")
-        dtype = np.dtype(order + kind)
+        dtype = point_dtype(f, bool(msg.is_bigendian))
         if int(f.offset) + dtype.itemsize * max(int(f.count), 1) > point_step:
-            raise MessageError("PointCloud2", f"field {f.name!r} at offset {f.offset} exceeds {point_step} bytes")
+            raise MessageError("PointCloud2", f"field {f.name!r} exceeds a point's {point_step} bytes")
         if height * width == 0:
             fields[str(f.name)] = np.zeros((height, width), dtype)
         else:
@@ -143,7 +154,8 @@ def point_fields(msg: Any) -> dict[str, NDArray[Any]]:
 def finite_points(fields: dict[str, NDArray[Any]]) -> tuple[F32, NDArray[np.intp] | None]:
     """Return the finite points as (N, 3) float32, and their flat indices; None where all are finite."""
     if missing := [name for name in "xyz" if name not in fields]:
-        raise MessageError("PointCloud2", f"has no field {', '.join(missing)}; it has {', '.join(fields) or 'none'}")
+        held = ", ".join(fields) or "none"
+        raise MessageError("PointCloud2", f"has no field {', '.join(missing)}; it has {held}")
     xyz = np.empty((fields["x"].size, 3), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for axis, name in enumerate("xyz"):
@@ -169,7 +181,7 @@ def radar_targets(msg: Any) -> RadarTargets:
     xyz, index = finite_points(fields)
     rate = _column(fields, DOPPLER_FIELDS, index)
     if rate is None:
-        raise MessageError("PointCloud2", f"is no radar: it has none of the fields {', '.join(DOPPLER_FIELDS)}")
+        raise MessageError("PointCloud2", f"is no radar: it has no field {', '.join(DOPPLER_FIELDS)}")
     snr = _column(fields, _SNR_FIELDS, index)
     known = np.isfinite(rate)
     return RadarTargets(
@@ -199,12 +211,14 @@ def camera_model(msg: Any, *, rectified: bool = False) -> CameraModel:
         msg: the message.
         rectified: the images are rectified: use the projection matrix P and no distortion.
     """
-    name, known = str(msg.distortion_model).lower(), tuple(_DISTORTIONS)
+    name = str(msg.distortion_model).lower()
     if name not in _DISTORTIONS:
-        raise MessageError("CameraInfo", f"distortion model {name!r} is none of {', '.join(k for k in known if k)}")
+        known = ", ".join(k for k in _DISTORTIONS if k)
+        raise MessageError("CameraInfo", f"distortion model {name!r} is none of {known}")
     model, lengths = _DISTORTIONS[name]
     distortion = np.zeros(0) if rectified else np.asarray(msg.d, np.float64)
-    k = np.asarray(msg.p, np.float64).reshape(3, 4)[:, :3] if rectified else np.asarray(msg.k, np.float64).reshape(3, 3)
+    matrix = np.array(msg.p if rectified else msg.k, np.float64)
+    k = matrix.reshape(3, 4 if rectified else 3)[:, :3]
     if not (np.isfinite(k).all() and np.isfinite(distortion).all() and k[0, 0] > 0 and k[1, 1] > 0):
         raise MessageError("CameraInfo", "the camera is not calibrated: its focal length is not positive")
     if np.any(distortion != 0) and len(distortion) not in lengths:
@@ -213,7 +227,6 @@ def camera_model(msg: Any, *, rectified: bool = False) -> CameraModel:
     roi = msg.roi
     offset = np.array([int(roi.x_offset), int(roi.y_offset)])
     size = np.array([int(roi.width) or int(msg.width), int(roi.height) or int(msg.height)]) // binning
-    k = k.copy()
     k[:2, 2] -= offset
     k[:2] /= binning[:, None]
     return CameraModel(str(msg.header.frame_id), int(size[0]), int(size[1]), k, model, distortion)
@@ -250,9 +263,8 @@ def detections(msg: Any, known: tuple[str, ...] = ()) -> Detections:
         msg: the message.
         known: the vocabulary so far, so that a stream keeps its class numbers; new names are appended.
     """
-    n = len(msg.detections)
-    values = np.empty((n, 5))
-    score, class_id, names = np.empty(n, np.float32), np.empty(n, np.int32), {c: i for i, c in enumerate(known)}
+    n, names = len(msg.detections), {c: i for i, c in enumerate(known)}
+    values, score, class_id = np.empty((n, 5)), np.empty(n, np.float32), np.empty(n, np.int32)
     for i, d in enumerate(msg.detections):
         center = d.bbox.center
         position = getattr(center, "position", center)
@@ -270,19 +282,17 @@ def detections(msg: Any, known: tuple[str, ...] = ()) -> Detections:
 
 def detections_3d(msg: Any, known: tuple[str, ...] = ()) -> Detections3D:
     """Read a `vision_msgs/Detection3DArray` in either layout; as `detections`."""
-    n = len(msg.detections)
-    values = np.empty((n, 10))
-    score, class_id, names = np.empty(n, np.float32), np.empty(n, np.int32), {c: i for i, c in enumerate(known)}
+    n, names = len(msg.detections), {c: i for i, c in enumerate(known)}
+    values, score, class_id = np.empty((n, 10)), np.empty(n, np.float32), np.empty(n, np.int32)
     for i, d in enumerate(msg.detections):
         p, q, size = d.bbox.center.position, d.bbox.center.orientation, d.bbox.size
         values[i] = p.x, p.y, p.z, size.x, size.y, size.z, q.x, q.y, q.z, q.w
         score[i], class_id[i] = _best(d.results, names)
     if not np.isfinite(values).all() or (values[:, 3:6] < 0).any() or not np.isfinite(score).all():
         raise MessageError("Detection3DArray", "a box or score is not finite, or a size is negative")
-    center, size_, orientation = values[:, :3], values[:, 3:6], values[:, 6:]
-    return Detections3D(
-        stamp_ns(msg.header), str(msg.header.frame_id), center, size_, orientation, score, class_id, tuple(names)
-    )
+    stamp, frame = stamp_ns(msg.header), str(msg.header.frame_id)
+    boxes = values[:, :3], values[:, 3:6], values[:, 6:]
+    return Detections3D(stamp, frame, *boxes, score, class_id, tuple(names))
 
 
 def _best(results: Any, names: dict[str, int]) -> tuple[float, int]:
@@ -297,15 +307,3 @@ def _best(results: Any, names: dict[str, int]) -> tuple[float, int]:
 
 def _vector(v: Any) -> F64:
     return np.array([v.x, v.y, v.z], np.float64)
-
-
-PARSERS: dict[str, Callable[[Any], object]] = {
-    "sensor_msgs/msg/Image": image,
-    "sensor_msgs/msg/CompressedImage": compressed_image,
-    "sensor_msgs/msg/PointCloud2": point_cloud,
-    "sensor_msgs/msg/CameraInfo": camera_model,
-    "nav_msgs/msg/Odometry": odometry,
-    "tf2_msgs/msg/TFMessage": transforms,
-    "vision_msgs/msg/Detection2DArray": detections,
-    "vision_msgs/msg/Detection3DArray": detections_3d,
-}

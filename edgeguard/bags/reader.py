@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,8 @@ from typing import Any
 from rosbags.serde import SerdeError
 
 from edgeguard import messages as convert
-from edgeguard.bags.definitions import Decoder
 from edgeguard.bags.connection import Connection
+from edgeguard.bags.definitions import Decoder
 from edgeguard.bags.storage import Storage
 from edgeguard.bags.topics import CAMERA_INFO, TF_STATIC, choose
 from edgeguard.errors import BagError, MessageError
@@ -21,7 +21,14 @@ from edgeguard.rig import CameraModel
 from edgeguard.types import F64, Channel, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
 
 Value = (
-    Image | Detections | PointCloud | Detections3D | RadarTargets | EgoMotion | CameraModel | list[tuple[str, str, F64]]
+    Image
+    | Detections
+    | PointCloud
+    | Detections3D
+    | RadarTargets
+    | EgoMotion
+    | CameraModel
+    | list[tuple[str, str, F64]]
 )
 
 
@@ -31,13 +38,13 @@ class BagItem:
 
     Attributes:
         log_ns: when it was recorded.
-        channel: a `Channel`'s value, `CAMERA_INFO` or `TF_STATIC`; equal to and hashed as the `Channel`.
+        channel: a `Channel`, `CAMERA_INFO` or `TF_STATIC`.
         topic: where it came from.
         value: what it says.
     """
 
     log_ns: int
-    channel: str
+    channel: Channel | str
     topic: str
     value: Value
 
@@ -56,7 +63,7 @@ class RawMessage:
     connection: Connection
     log_ns: int
     data: bytes = field(repr=False)
-    channel: str | None = None
+    channel: Channel | str | None = None
 
 
 class BagReader:
@@ -86,8 +93,12 @@ class BagReader:
         except BaseException:
             self.close()
             raise
-        self._channels = {(c.topic, c.msgtype): channel for channel, cs in chosen.items() for c in cs}
-        self._topics = {channel: cs[0].topic for channel, cs in chosen.items()}
+        self._topics: dict[Channel | str, str] = {}
+        self._channels: dict[tuple[str, str], Channel | str] = {}
+        for name, connections in chosen.items():
+            channel = _CHANNELS.get(name, name)
+            self._topics[channel] = connections[0].topic
+            self._channels.update({(c.topic, c.msgtype): channel for c in connections})
 
     def __enter__(self) -> BagReader:
         return self
@@ -102,7 +113,7 @@ class BagReader:
         self._storage.close()
 
     @property
-    def topics(self) -> Mapping[str, str]:
+    def topics(self) -> Mapping[Channel | str, str]:
         """The topic that was chosen for each channel that has one."""
         return self._topics
 
@@ -161,7 +172,7 @@ class BagReader:
                 self._names[channel] = found_3d.class_names
                 return found_3d
             if channel == CAMERA_INFO:
-                return convert.camera_model(msg, rectified="rect" in self._topics.get("camera", ""))
+                return convert.camera_model(msg, rectified="rect" in self._topics.get(Channel.CAMERA, ""))
             if channel == TF_STATIC:
                 return convert.transforms(msg)
             return _SIMPLE[raw.connection.msgtype, channel == Channel.RADAR](msg)
@@ -176,8 +187,12 @@ class BagReader:
         return self._decoders[key]
 
     def _error(self, raw: RawMessage, problem: str, cause: Exception) -> BagError:
-        where = f"message of {raw.connection.topic} ({raw.connection.msgtype}) at log time {raw.log_ns} ns"
-        return BagError(self.path, f"{where} {problem}: {cause}", "Use --partial to go on without such messages")
+        topic = f"{raw.connection.topic} ({raw.connection.msgtype})"
+        return BagError(
+            self.path,
+            f"a message of {topic} at log time {raw.log_ns} ns {problem}: {cause}",
+            "Use --partial to go on without such messages",
+        )
 
     def _has_doppler(self, connection: Connection) -> bool:
         for raw in self._storage.messages():
@@ -187,7 +202,8 @@ class BagReader:
         return False
 
 
-_SIMPLE = {
+_CHANNELS = {channel.value: channel for channel in Channel}
+_SIMPLE: dict[tuple[str, bool], Callable[[Any], Value]] = {
     ("sensor_msgs/msg/Image", False): convert.image,
     ("sensor_msgs/msg/CompressedImage", False): convert.compressed_image,
     ("sensor_msgs/msg/PointCloud2", False): convert.point_cloud,

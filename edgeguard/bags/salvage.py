@@ -12,11 +12,12 @@ import sys
 from binascii import crc32
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lz4.frame import LZ4FrameDecompressor
+from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 from rosbags.rosbag2 import Reader
 
 from edgeguard.bags.connection import Connection
@@ -38,7 +39,7 @@ def is_intact(path: Path) -> bool:
         return not SalvagedMcap(path).lost
     try:
         with Reader(path), sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True) as db:
-            return db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except Exception:  # whatever it is, the salvager names it
         return False
 
@@ -225,20 +226,19 @@ class SalvagedSqlite:
 
     def _read_topics(self) -> dict[int, tuple[str, str, str, str]]:
         definitions: dict[str, str] = {}
-        try:
+        # Before Iron there is no such table; where it is damaged, our own definitions must do.
+        with suppress(sqlite3.Error):
             definitions.update(
                 self._db.execute("SELECT topic_type, encoded_message_definition FROM message_definitions")
             )
-        except sqlite3.Error:
-            pass  # before Iron there is no such table; where it is damaged, our own definitions must do
         rows = self._db.execute("SELECT id, name, type, serialization_format FROM topics")
         return {i: (str(n), str(t), definitions.get(t, ""), str(f)) for i, n, t, f in rows}
 
     def _rows(self, report: Callable[[str], None]) -> Iterator[tuple[int, int, bytes]]:
         last = 0
-        columns = "SELECT id, topic_id, timestamp, data FROM messages NOT INDEXED"
+        columns = "SELECT id, topic_id, timestamp, data FROM messages NOT INDEXED WHERE id"
         try:
-            for row, *message in self._db.execute(f"{columns} WHERE id > 0 ORDER BY id"):
+            for row, *message in self._db.execute(f"{columns} > 0 ORDER BY id"):
                 last = row
                 if self._is_message(*message):
                     yield message[0], message[1], message[2]
@@ -249,7 +249,7 @@ class SalvagedSqlite:
         newest = self._newest(last)
         for row in range(last + 1, newest + 1):
             try:
-                message = self._db.execute(f"{columns[:-len(' NOT INDEXED')]} WHERE id = ?", (row,)).fetchone()
+                message = self._db.execute(f"{columns} = ?", (row,)).fetchone()
             except sqlite3.Error:
                 continue
             if message is not None and self._is_message(*message[1:]):

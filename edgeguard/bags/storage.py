@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import yaml
-from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.interfaces import Connection as RosbagsConnection
+from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader
 
 from edgeguard.bags.connection import Connection
@@ -121,14 +121,18 @@ class Storage:
             raise BagError(self.path, "does not exist", "Give a rosbag2 folder, or an .mcap or .db3 file")
         if self.path.is_file():
             if not self.path.name.endswith(SUFFIXES):
-                raise BagError(self.path, "is no rosbag2 file", f"Give a folder, or a file of {', '.join(SUFFIXES)}")
+                raise BagError(
+                    self.path, "is no rosbag2 file", f"Give a folder, or one of {', '.join(SUFFIXES)}"
+                )
             return [self.path]
         present = sorted(p for p in self.path.iterdir() if p.name.endswith(SUFFIXES))
         listed = self._listed()
         if listed is None:
             if not present:
-                raise BagError(self.path, "is no rosbag2 recording: it holds no .mcap or .db3", "Give another path")
-            self.lost.append(f"{self.path.name}: without metadata.yaml; read the {len(present)} file(s) found")
+                raise BagError(self.path, "holds no .mcap or .db3 file", "Give a rosbag2 folder")
+            self.lost.append(
+                f"{self.path.name}: no usable metadata.yaml; read the {len(present)} file(s) found"
+            )
             return present
         missing = [p.name for p in listed if not p.exists()]
         if missing:
@@ -147,7 +151,8 @@ class Storage:
             if not names:
                 raise ValueError("it names no files")
         except Exception as e:
-            problem = "does not exist" if isinstance(e, FileNotFoundError) else f"cannot be read ({_reason(e)})"
+            missing = isinstance(e, FileNotFoundError)
+            problem = "does not exist" if missing else f"cannot be read ({_reason(e)})"
             if not self._partial:
                 raise BagError(metadata, problem, reindex) from e
             return None

@@ -11,17 +11,19 @@ from edgeguard.types import Channel
 
 CAMERA_INFO = "camera_info"
 TF_STATIC = "tf_static"
+GROUND_TRUTH = "/ground_truth/"
 
 TYPES: dict[str, tuple[str, ...]] = {
-    Channel.CAMERA: ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
-    Channel.DETECTIONS: ("vision_msgs/msg/Detection2DArray",),
-    Channel.LIDAR: ("sensor_msgs/msg/PointCloud2",),
-    Channel.LIDAR_DETECTIONS: ("vision_msgs/msg/Detection3DArray",),
-    Channel.RADAR: ("sensor_msgs/msg/PointCloud2",),
-    Channel.EGO: ("nav_msgs/msg/Odometry",),
+    "camera": ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
+    "detections": ("vision_msgs/msg/Detection2DArray",),
+    "lidar": ("sensor_msgs/msg/PointCloud2",),
+    "lidar_detections": ("vision_msgs/msg/Detection3DArray",),
+    "radar": ("sensor_msgs/msg/PointCloud2",),
+    "ego": ("nav_msgs/msg/Odometry",),
     CAMERA_INFO: ("sensor_msgs/msg/CameraInfo",),
     TF_STATIC: ("tf2_msgs/msg/TFMessage",),
 }
+"""The message types that each `Channel` (by its value) and calibration stream takes."""
 
 
 def choose(
@@ -42,42 +44,41 @@ def choose(
         BagError: a named channel or topic does not exist or has the wrong type, a choice is ambiguous, or
             there is neither a camera nor camera detections.
     """
-    chosen: dict[str, list[Connection]] = {str(c.value if isinstance(c, Channel) else c): [] for c in TYPES}
-    names = {str(c.value if isinstance(c, Channel) else c): t for c, t in named.items()}
-    for channel, topic in names.items():
-        chosen[_known(path, channel, chosen)] = [_named(path, channel, topic, connections)]
+    names = {c.value if isinstance(c, Channel) else c: topic for c, topic in named.items()}
+    if unknown := [channel for channel in names if channel not in TYPES]:
+        raise BagError(path, f"{unknown[0]!r} is no channel", f"Channels are {', '.join(TYPES)}")
+    chosen = {channel: [_named(path, channel, topic, connections)] for channel, topic in names.items()}
     taken = {c.topic for cs in chosen.values() for c in cs}
     free = [c for c in connections if c.count and c.topic not in taken]
     candidates = {
-        channel: [c for c in free if c.msgtype in TYPES[channel]] for channel in chosen if channel not in names
+        channel: [c for c in free if c.msgtype in types]
+        for channel, types in TYPES.items()
+        if channel not in names
     }
-    candidates.setdefault(TF_STATIC, [])
-    chosen[TF_STATIC] += [c for c in candidates.pop(TF_STATIC) if c.topic.rsplit("/", 1)[-1] == TF_STATIC]
+    tf = [c for c in candidates.pop(TF_STATIC, []) if c.topic.rsplit("/", 1)[-1] == TF_STATIC]
     _split_point_clouds(candidates, has_doppler)
-    camera = chosen["camera"] or candidates.get("camera", [])
-    if len(camera) == 1 and len(candidates.get(CAMERA_INFO, [])) > 1:
+    camera = chosen.get("camera") or candidates["camera"]
+    if len(camera) == 1 and CAMERA_INFO in candidates:
         candidates[CAMERA_INFO] = _siblings(camera[0].topic, candidates[CAMERA_INFO])
     _reject_ambiguous(path, candidates)
-    for channel, found in candidates.items():
-        chosen[channel] = found
-    if not chosen["camera"] and not chosen["detections"]:
+    chosen = {channel: cs for channel, cs in ({TF_STATIC: tf} | candidates | chosen).items() if cs}
+    _require_usable(path, connections, chosen)
+    return chosen
+
+
+def _require_usable(
+    path: Path, connections: Sequence[Connection], chosen: Mapping[str, Sequence[Connection]]
+) -> None:
+    if "camera" not in chosen and "detections" not in chosen:
         listed = ", ".join(f"{c.topic} ({c.msgtype}, {c.count})" for c in connections)
         raise BagError(
             path,
             f"has no camera: neither images nor camera detections among {listed}",
-            f"EdgeGuard needs messages of {', '.join(TYPES[Channel.CAMERA] + TYPES[Channel.DETECTIONS])}",
+            f"EdgeGuard needs messages of {', '.join(TYPES['camera'] + TYPES['detections'])}",
         )
-    for cs in chosen.values():
-        for c in cs:
-            if c.encoding != "cdr":
-                raise BagError(path, f"{c.topic} is serialised as {c.encoding!r}", "EdgeGuard reads CDR")
-    return {channel: cs for channel, cs in chosen.items() if cs}
-
-
-def _known(path: Path, channel: str, channels: Mapping[str, object]) -> str:
-    if channel not in channels:
-        raise BagError(path, f"{channel!r} is no channel", f"Channels are {', '.join(channels)}")
-    return channel
+    for c in (c for cs in chosen.values() for c in cs):
+        if c.encoding != "cdr":
+            raise BagError(path, f"{c.topic} is serialised as {c.encoding!r}", "EdgeGuard reads CDR")
 
 
 def _named(path: Path, channel: str, topic: str, connections: Sequence[Connection]) -> Connection:
@@ -90,30 +91,29 @@ def _named(path: Path, channel: str, topic: str, connections: Sequence[Connectio
     for c in found:
         if c.msgtype in types:
             return c
-    raise BagError(path, f"{topic} is {found[0].msgtype}, channel {channel} takes {' or '.join(types)}", remedy)
+    problem = f"{topic} is {found[0].msgtype}, channel {channel} takes {' or '.join(types)}"
+    raise BagError(path, problem, remedy)
 
 
 def _split_point_clouds(
     candidates: dict[str, list[Connection]], has_doppler: Callable[[Connection], bool]
 ) -> None:
-    """A point cloud with radial velocities is a radar's, but only beside another: some LiDARs measure them."""
-    clouds = candidates.get("lidar", candidates.get("radar", []))
-    if len(clouds) == 1 and "lidar" in candidates:
-        doppler: list[Connection] = []
-    else:
-        doppler = [c for c in clouds if has_doppler(c)]
-    if len(doppler) == len(clouds) and "lidar" in candidates and "radar" in candidates:
-        candidates["radar"] = []
-        return
+    """A point cloud with radial velocities is a radar's, but only beside another: LiDARs may have them."""
+    clouds = candidates.get("lidar") or candidates.get("radar") or []
+    beside_another = len(clouds) > 1 or "lidar" not in candidates
+    doppler = [c for c in clouds if beside_another and has_doppler(c)]
+    if "lidar" in candidates and len(doppler) == len(clouds):
+        doppler = []
     if "radar" in candidates:
         candidates["radar"] = doppler
-        clouds = [c for c in clouds if c not in doppler]
     if "lidar" in candidates:
-        candidates["lidar"] = clouds
+        candidates["lidar"] = [c for c in clouds if c not in doppler]
 
 
 def _siblings(camera: str, infos: list[Connection]) -> list[Connection]:
     """The camera_info that image_transport's convention puts beside the images, else all."""
+    if len(infos) == 1:
+        return infos
     base = camera
     while "/" in base:
         base = base.rsplit("/", 1)[0]
@@ -123,8 +123,8 @@ def _siblings(camera: str, infos: list[Connection]) -> list[Connection]:
 
 
 def _reject_ambiguous(path: Path, candidates: Mapping[str, list[Connection]]) -> None:
-    ambiguous = {channel: cs for channel, cs in candidates.items() if len(cs) > 1}
+    ambiguous = {name: [c.topic for c in cs] for name, cs in candidates.items() if len(cs) > 1}
     if ambiguous:
-        listed = "; ".join(f"{channel}: {', '.join(c.topic for c in cs)}" for channel, cs in ambiguous.items())
-        options = " ".join(f"--topic {channel}={cs[0].topic}" for channel, cs in ambiguous.items())
+        listed = "; ".join(f"{name}: {', '.join(topics)}" for name, topics in ambiguous.items())
+        options = " ".join(f"--topic {name}={topics[0]}" for name, topics in ambiguous.items())
         raise BagError(path, f"has several topics for {listed}", f"Name one each, as in: {options}")

@@ -34,13 +34,12 @@ class BagWriter:
         self.path = Path(path)
         self._connections: dict[tuple[str, str], RosbagsConnection] = {}
         self._store: Typestore | None = None
-        if self.path.exists():
-            raise BagError(self.path, "exists already and is not overwritten", "Remove it or give another name")
+        self._refuse_existing()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
         except OSError as e:
-            raise BagError(self.path, f"cannot be written: {e.strerror}", "Give a folder that you may write to") from e
+            raise BagError(self.path, f"cannot be written: {e.strerror}", "Write elsewhere") from e
         # The storage file takes its name from the folder's: the folder's own name must be the final one.
         self._writer = Writer(
             self._folder / self.path.name, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
@@ -111,8 +110,13 @@ class BagWriter:
             )
         return self._connections[key]
 
+    def _refuse_existing(self) -> None:
+        if self.path.exists():
+            raise BagError(
+                self.path, "exists already", "Remove it or give another name: nothing is overwritten"
+            )
+
     def _finish(self) -> None:
         self._writer.close()
-        if self.path.exists():
-            raise BagError(self.path, "exists already and is not overwritten", "Remove it or give another name")
+        self._refuse_existing()
         (self._folder / self.path.name).rename(self.path)
