@@ -1,0 +1,1 @@
+"""`edgeguard …`: one file a command."""
