@@ -143,6 +143,14 @@ def test_a_clock_that_runs_back_or_jumps_trips(step_ms: float) -> None:
     assert decision.stop and decision.trouble.reason is Reason.CLOCK
 
 
+def test_after_the_clock_was_set_back_it_recovers_on_the_new_time() -> None:
+    drive = Drive()
+    drive.healthy(1)
+    drive.ms -= 60_000
+    assert drive.failsafe.tick(drive.now).stop
+    assert not drive.healthy(2.1).stop
+
+
 def test_an_old_verdict_again_is_no_sign_of_life() -> None:
     drive = Drive(FailSafeSettings(latency_budget_ms=1000))
     drive.say()

@@ -1,0 +1,12 @@
+# The wheels' exported targets name include folders of the machine that built them; CMake refuses those.
+function(drop_missing_include_folders)
+  get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(folders MATCHES "/opt/python/")
+      list(FILTER folders EXCLUDE REGEX "^/opt/python/")
+      set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${folders}")
+    endif()
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL drop_missing_include_folders)
