@@ -111,10 +111,8 @@ def replay(
         reader = stack.enter_context(BagReader(bag, topics=topics, partial=partial))
         detector = _detector(reader, settings, engine, stack)
         results = stack.enter_context(_Results(bag, out))
-        began = time.perf_counter()
         drive = _Drive(settings, reader, detector, results, on_progress)
         drive.run()
-        wall_s = time.perf_counter() - began
         source = Source(
             bag=str(bag),
             topics=dict(reader.topics),
@@ -124,7 +122,7 @@ def replay(
             clock_offset_s=drive.clock_offset_ns / 1e9,
             versions=_versions(with_engine=detector is not None),
         )
-        summary = report.summarise(drive.record, source, duration_s=drive.duration_s, wall_s=wall_s)
+        summary = report.summarise(drive.record, source, duration_s=drive.duration_s, wall_s=drive.wall_s)
         summary.write(results.folder / SUMMARY)
         report.write_report(results.folder / REPORT, drive.record, summary)
         results.commit()
@@ -144,6 +142,7 @@ class _Drive:
     ) -> None:
         self.record = DriveRecord()
         self.clock_offset_ns = 0
+        self.wall_s = 0.0
         self._reader = reader
         self._engine = engine
         self._results = results
@@ -165,10 +164,12 @@ class _Drive:
         return 0.0 if self._first_ns is None else (self._last_ns - self._first_ns) / 1e9
 
     def run(self) -> None:
+        began = time.perf_counter()
         for item in self._items():
             now_ns = item.log_ns - self.clock_offset_ns
             if self._first_ns is None:
                 self._first_ns = now_ns
+                began = time.perf_counter()  # before it libraries load, which no length of drive repeats
             self._last_ns = now_ns
             if self._engine is not None and item.channel == Channel.DETECTIONS:
                 continue
@@ -179,6 +180,7 @@ class _Drive:
                 self._assembler.add(Channel.DETECTIONS, detections, now_ns)
             self._judge_all(self._assembler.poll(now_ns))
         self._judge_all(self._assembler.flush(self._last_ns))
+        self.wall_s = time.perf_counter() - began
 
     def _items(self) -> Iterator[BagItem]:
         counts = {c.topic: c.count for c in self._reader.connections}

@@ -45,7 +45,7 @@ def _levels(record: DriveRecord, start: int) -> dict[str, Any]:
         "text": [LEVEL_LABELS[Level(int(v))] for v in level[keep]],
         "hovertemplate": "%{x:.2f} s: %{text}<extra></extra>",
         "mode": "lines",
-        "line": {"shape": "hv", "width": 3},
+        "line": {"shape": "hv", "width": 2.5},
         "fill": "tozeroy",
         "showlegend": False,
         "meta": "level",

@@ -11,7 +11,7 @@ import numpy as np
 from edgeguard.types import U8, Frame
 from edgeguard.verdict import Alarm
 
-SCENE_WIDTH = 900
+SCENE_WIDTH = 960
 CLOSE_UP = 280
 _GREY, _WHITE, _RED, _AMBER = (190, 190, 190), (255, 255, 255), (40, 40, 230), (0, 165, 255)
 

@@ -59,7 +59,8 @@ class Summary:
             `reason`, `detail`, `source`. The first leaves the hold at start-up and is `from` `STARTUP`.
         coverage: per check, subjects per outcome.
         stage_ms: per stage, `p50`, `p99` and `max` of its wall time, milliseconds.
-        wall_s: wall time of reading, detecting and judging.
+        wall_s: wall time of reading, detecting and judging, from the first message on: neither the loading of
+            libraries and engine before it nor the writing of the report after it.
         realtime_factor: `duration_s` over `wall_s`.
         source: what was replayed.
     """
