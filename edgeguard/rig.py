@@ -36,11 +36,12 @@ class CameraModel:
 
     def __post_init__(self) -> None:
         if self.k.shape != (3, 3) or not (self.k[0, 0] > 0 and self.k[1, 1] > 0):
-            raise ValueError(f"CameraModel.k: expected a 3x3 matrix with positive focal lengths, got {self.k}")
-        if self.distortion_model not in DISTORTION_MODELS:
             raise ValueError(
-                f"CameraModel.distortion_model: {self.distortion_model!r} is none of {', '.join(DISTORTION_MODELS)}"
+                f"CameraModel.k: expected a 3x3 matrix with positive focal lengths, got {self.k}"
             )
+        if self.distortion_model not in DISTORTION_MODELS:
+            known = ", ".join(DISTORTION_MODELS)
+            raise ValueError(f"CameraModel.distortion_model: {self.distortion_model!r} is none of {known}")
 
     @property
     def focal(self) -> float:
@@ -120,7 +121,9 @@ class TransformTree:
         return chain
 
 
-def pose_matrix(translation: tuple[float, float, float], quaternion: tuple[float, float, float, float]) -> F64:
+def pose_matrix(
+    translation: tuple[float, float, float], quaternion: tuple[float, float, float, float]
+) -> F64:
     """Return the (4, 4) matrix of a translation (metres) and a quaternion (x, y, z, w), normalised here."""
     x, y, z, w = np.asarray(quaternion, np.float64) / max(float(np.linalg.norm(quaternion)), 1e-12)
     matrix = np.eye(4)

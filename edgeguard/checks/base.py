@@ -20,7 +20,8 @@ class Scores:
     Attributes:
         kind: what the subjects are.
         ids: (N,) int64 track or object numbers; for streams, positions in `list(Channel)`.
-        score: (N,) float64, larger is stranger, NaN is unobservable.
+        score: (N,) float64 surprisal in nats, −ln of how often a benign world is at least this strange;
+            larger is stranger, NaN is unobservable, infinite is a fact and no matter of chance.
         cause: suspected cause of each subject, should it fail.
         detail: the measured values behind the score, by name with unit, (N,) float64 each.
     """
@@ -33,7 +34,9 @@ class Scores:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        sizes = {"score": len(self.score), "cause": len(self.cause)} | {k: len(v) for k, v in self.detail.items()}
+        sizes = {"score": len(self.score), "cause": len(self.cause)} | {
+            k: len(v) for k, v in self.detail.items()
+        }
         if wrong := {k: v for k, v in sizes.items() if v != n}:
             raise ValueError(f"Scores: expected {n} entries, got {wrong}")
 
@@ -41,6 +44,11 @@ class Scores:
     def none(cls, kind: SubjectKind) -> Scores:
         """Return scores of no subject: there was nothing to look at."""
         return cls(kind, np.zeros(0, np.int64), np.zeros(0), ())
+
+    @classmethod
+    def unobservable(cls, kind: SubjectKind, ids: I64) -> Scores:
+        """Return that nothing could be told of these subjects."""
+        return cls(kind, ids, np.full(len(ids), np.nan), (Cause.UNKNOWN,) * len(ids))
 
 
 class Check(Protocol):
@@ -51,6 +59,10 @@ class Check(Protocol):
 
     def score(self, scene: Scene) -> Sequence[Scores]:
         """Measure a frame: one `Scores` per kind of subject."""
+        ...
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        """Say in one clause what a failed subject's `detail` values mean."""
         ...
 
     def reset(self) -> None:

@@ -1,0 +1,44 @@
+"""From a failed check to what the vehicle should do about it: one table, and where the subject stands."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgeguard.config import Settings
+from edgeguard.verdict import Level, SubjectKind
+
+LevelName = Literal["NOMINAL", "CAUTION", "FAIL_SAFE"]
+
+
+class LevelRule(Settings):
+    """What one check's alarm asks for."""
+
+    in_path: LevelName = Field("CAUTION", description="level for a subject in the vehicle's path")
+    elsewhere: LevelName = Field("CAUTION", description="level for any other subject")
+
+
+_PATH_MATTERS = LevelRule(in_path="FAIL_SAFE", elsewhere="CAUTION")
+
+
+class LevelSettings(Settings):
+    """The table of levels, and what counts as the path."""
+
+    path_half_width_m: float = Field(1.7, gt=0, le=10, description="half the width of the path ahead, m")
+    path_length_m: float = Field(30.0, gt=0, le=200, description="length of the path ahead that matters, m")
+    stream_integrity: LevelRule = LevelRule(in_path="FAIL_SAFE", elsewhere="FAIL_SAFE")
+    object_agreement: LevelRule = _PATH_MATTERS
+    lidar_support: LevelRule = _PATH_MATTERS
+    depth_agreement: LevelRule = LevelRule()
+    class_stability: LevelRule = LevelRule()
+    box_motion: LevelRule = LevelRule()
+    birth_death: LevelRule = LevelRule()
+
+    def level(self, check: str, kind: SubjectKind, lateral_m: float, range_m: float) -> Level:
+        """Return what an alarm asks for; a subject of unknown place (NaN) counts as in the path."""
+        rule: LevelRule = getattr(self, check)
+        elsewhere = kind is not SubjectKind.STREAM and (
+            abs(lateral_m) > self.path_half_width_m or range_m > self.path_length_m
+        )
+        return Level[rule.elsewhere if elsewhere else rule.in_path]

@@ -1,0 +1,40 @@
+"""The checks, one file each, and the table of them in order of value per millisecond."""
+
+from __future__ import annotations
+
+from edgeguard.checks.base import Check, Scores
+from edgeguard.checks.birth_death import BirthDeath, BirthDeathSettings
+from edgeguard.checks.box_motion import BoxMotion, BoxMotionSettings
+from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
+from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
+from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
+from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
+from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
+from edgeguard.config import Settings
+
+__all__ = ["Check", "CheckSettings", "Scores", "make_checks"]
+
+
+class CheckSettings(Settings):
+    """Parameters of every check."""
+
+    stream_integrity: StreamIntegritySettings = StreamIntegritySettings()
+    object_agreement: ObjectAgreementSettings = ObjectAgreementSettings()
+    lidar_support: LidarSupportSettings = LidarSupportSettings()
+    depth_agreement: DepthAgreementSettings = DepthAgreementSettings()
+    class_stability: ClassStabilitySettings = ClassStabilitySettings()
+    box_motion: BoxMotionSettings = BoxMotionSettings()
+    birth_death: BirthDeathSettings = BirthDeathSettings()
+
+
+def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
+    """Return all checks in the order in which a frame's budget is spent on them."""
+    return (
+        StreamIntegrity(settings.stream_integrity),
+        ObjectAgreement(settings.object_agreement),
+        LidarSupport(settings.lidar_support),
+        DepthAgreement(settings.depth_agreement),
+        ClassStability(settings.class_stability),
+        BoxMotion(settings.box_motion),
+        BirthDeath(settings.birth_death),
+    )

@@ -1,0 +1,82 @@
+"""`box_motion`: does a box move, grow and change shape as its object can?
+
+The innovation of the track's filter, as a normalised χ² over centre, size and aspect, against a heavy-tailed
+null: boxes jitter by a few percent of their size, and an object of known range cannot leave its place faster
+than its class accelerates.
+
+Unobservable: the first frames of a track, a box cut by the image's border or half hidden.
+Benign look-alikes: pitching over bumps moves all boxes at once (their common motion is taken out),
+occlusion changes a box's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import Field
+
+from edgeguard import objects
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.scene import Scene
+from edgeguard.types import Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_MIN_HITS = 4
+
+
+class BoxMotionSettings(Settings):
+    """Parameters of `box_motion`."""
+
+    tail: float = Field(
+        4.0, gt=1, le=50, description="degrees of freedom of the residuals' heavy-tailed null"
+    )
+
+
+class BoxMotion:
+    """See the module. Subjects are camera tracks."""
+
+    name = "box_motion"
+    needs = frozenset({Channel.DETECTIONS})
+
+    def __init__(self, settings: BoxMotionSettings) -> None:
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Nothing is remembered: the tracker does."""
+
+    def score(self, scene: Scene) -> list[Scores]:
+        t = scene.tracks
+        told = t.matched & (t.hits >= _MIN_HITS) & scene.asserted & ~scene.truncated & (scene.hidden < 0.3)
+        residual, sigma = t.residual.copy(), t.residual_sigma.copy()
+        if np.count_nonzero(told) >= 4:
+            residual[:, :2] -= np.median(residual[told, :2], axis=0)
+        # What the class can do on the ground within one interval is no surprise.
+        rig = scene.rig
+        if rig is not None:
+            reach = 0.5 * objects.MAX_ACCELERATION[t.label] * max(scene.dt_s, 0.02) ** 2
+            sigma[:, 0] = np.hypot(sigma[:, 0], rig.camera.focal * reach / np.maximum(scene.size_range, 1.0))
+        z = np.where(told[:, None], residual / sigma, np.nan)
+        worst = np.max(np.abs(z), axis=1)
+        # Student-t tail, all four components: −ln(4·p), never below 0.
+        nu = self.settings.tail
+        surprise = np.maximum(0.0, 0.5 * (nu + 1) * np.log1p(worst**2 / nu) - np.log(4.0))
+        return [
+            Scores(
+                SubjectKind.TRACK,
+                t.id,
+                np.where(told, surprise, np.nan),
+                (Cause.CAMERA,) * len(t),
+                {
+                    "shift_sigma": np.max(np.abs(z[:, :2]), axis=1),
+                    "size_sigma": np.max(np.abs(z[:, 2:]), axis=1),
+                },
+            )
+        ]
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        return (
+            f"box moved {measured['shift_sigma']:.1f} and changed size {measured['size_sigma']:.1f} standard "
+            "deviations off its path"
+        )

@@ -1,0 +1,135 @@
+"""Evidence over time: one e-process per check and subject, restarted whenever it turns against an attack.
+
+A score is surprisal s = −ln p. The calibrator e = κ·p^(κ−1) turns a p-value into an e-value, of mean
+at most 1 in a benign world (Vovk & Wang, E-values, Annals of Statistics 2021). Their running product, never below 1,
+is the CUSUM form of an e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532): with threshold e^h, false
+alarms come at most once in e^h steps. Frames closer than the step are dependent, so each enters with the
+power dt/step ≤ 1, which keeps its mean at most 1 (Jensen). What that guarantees, and what is only measured,
+is in docs/evidence.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.evidence.null import Null
+from edgeguard.types import F64, I64
+from edgeguard.verdict import SubjectKind
+
+_KAPPA = 0.25
+_FADE_S = 1.0
+_FORGET_S = 2.0
+
+
+class EvidenceSettings(Settings):
+    """Parameters of the evidence."""
+
+    false_alarms_per_hour: float = Field(
+        1.0, gt=0, le=3600, description="budget of false alarms in a benign world, all checks together, 1/h"
+    )
+    step_s: float = Field(
+        0.1, gt=0, le=1, description="frames closer than this count in part, as they repeat each other, s"
+    )
+    max_step_evidence: float = Field(
+        5.0, gt=0, le=50, description="evidence that one step may add, nats: no single frame alarms"
+    )
+    subjects: float = Field(
+        10.0, gt=0, description="subjects usually watched at once, over which the budget is spread"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """Evidence about the subjects of one `Scores`, parallel to it.
+
+    Attributes:
+        evidence: (N,) log of the e-process, nats, 0 or more.
+        threshold: the evidence at which an alarm is raised.
+        raised: (N,) whether it is.
+        onset_ns: (N,) when the evidence last began to rise.
+    """
+
+    evidence: F64
+    threshold: float
+    raised: NDArray[np.bool_]
+    onset_ns: I64
+
+
+class _Book:
+    """Evidence of one check about subjects of one kind, by identity."""
+
+    def __init__(self) -> None:
+        self.ids: I64 = np.zeros(0, np.int64)
+        self.evidence: F64 = np.zeros(0)
+        self.onset_ns: I64 = np.zeros(0, np.int64)
+        self.seen_ns: I64 = np.zeros(0, np.int64)
+
+    def rows(self, ids: I64, stamp_ns: int) -> NDArray[np.intp]:
+        """Return the row of each identity; new ones begin at 0, those not seen for long are dropped."""
+        keep = (stamp_ns - self.seen_ns) * 1e-9 < _FORGET_S
+        new = np.setdiff1d(ids, self.ids[keep])
+        merged = np.concatenate([self.ids[keep], new])
+        order = np.argsort(merged)
+        zeros = np.zeros(len(new))
+        self.ids = merged[order]
+        self.evidence = np.concatenate([self.evidence[keep], zeros])[order]
+        self.onset_ns = np.concatenate([self.onset_ns[keep], zeros.astype(np.int64)])[order]
+        self.seen_ns = np.concatenate([self.seen_ns[keep], zeros.astype(np.int64)])[order]
+        rows = np.searchsorted(self.ids, ids)
+        self.seen_ns[rows] = stamp_ns
+        return rows
+
+
+class Evidence:
+    """Accumulates the scores of all checks; the same input gives the same evidence."""
+
+    def __init__(
+        self, settings: EvidenceSettings, checks: int, nulls: Mapping[str, Null] | None = None
+    ) -> None:
+        self.settings = settings
+        self._nulls = dict(nulls or {})
+        steps_per_hour = 3600.0 / settings.step_s
+        # Ville's inequality per step, subject and check; a union bound needs no independence between them.
+        rate = settings.false_alarms_per_hour / (steps_per_hour * settings.subjects * checks)
+        self.threshold = -math.log(rate)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all evidence: a new drive begins."""
+        self._books: dict[tuple[str, SubjectKind], _Book] = {}
+
+    def update(self, check: str, scores: Scores, stamp_ns: int, dt_s: float) -> Standing:
+        """Add one frame's scores.
+
+        Args:
+            check: name of the check.
+            scores: what it measured.
+            stamp_ns: the frame's stamp.
+            dt_s: time since the frame before, s.
+        """
+        book = self._books.setdefault((check, scores.kind), _Book())
+        rows = book.rows(scores.ids, stamp_ns)
+        null = self._nulls.get(check)
+        surprisal = scores.score if null is None else null.surprisal(scores.score)
+        told = ~np.isnan(surprisal)
+        fact = np.isposinf(surprisal)
+        gain = math.log(_KAPPA) + (1.0 - _KAPPA) * np.where(told & ~fact, surprisal, 0.0)
+        gain = np.minimum(gain, self.settings.max_step_evidence) * min(1.0, dt_s / self.settings.step_s)
+        before = book.evidence[rows]
+        # What can no longer be observed neither clears nor accuses: it fades.
+        after = np.where(told, np.maximum(before + gain, 0.0), before * math.exp(-dt_s / _FADE_S))
+        # Bounded above, so that an alarm ends soon after its cause does.
+        ceiling = self.threshold + self.settings.max_step_evidence
+        after = np.where(fact, ceiling, np.minimum(after, ceiling))
+        begun = (before <= 0.0) & (after > 0.0)
+        book.onset_ns[rows] = np.where(begun, stamp_ns, book.onset_ns[rows])
+        book.evidence[rows] = after
+        return Standing(after, self.threshold, after >= self.threshold, book.onset_ns[rows])

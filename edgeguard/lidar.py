@@ -1,0 +1,202 @@
+"""What a LiDAR sweep says of the ground, of free-standing things, and of its own density. Pure functions.
+
+Points are in the camera's optical frame (x right, y down, z forward), so "height" is minus y above ground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard.config import Settings
+from edgeguard.rig import CameraModel
+from edgeguard.types import F32, F64, I64
+
+_DENSITY_ROW_PX = 16
+_DENSITY_COLUMN_PX = 48
+
+
+class LidarSettings(Settings):
+    """Parameters of what is taken from a sweep."""
+
+    max_range_m: float = Field(60.0, gt=5, le=300, description="range to which points are used, m")
+    ground_tolerance_m: float = Field(0.25, gt=0, le=1, description="height up to which a point is ground, m")
+    ground_slope: float = Field(0.01, ge=0, le=0.2, description="growth of that height with range, m/m")
+    cell_m: float = Field(0.25, gt=0.05, le=1, description="cell of the clustering grid, m")
+    max_height_m: float = Field(3.0, gt=1, le=6, description="height to which points belong to road users, m")
+    min_cluster_points: int = Field(20, ge=3, description="points below which a cluster is ignored")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """A ground plane y = a·x + b·z + c in the optical frame.
+
+    Attributes:
+        plane: (3,) a, b, c.
+        cells: how many ground cells carried the fit.
+    """
+
+    plane: F64
+    cells: int
+
+    def height(self, xyz: F32) -> F32:
+        """Return (N,) heights above ground, metres."""
+        a, b, c = (np.float32(v) for v in self.plane)
+        h: F32 = a * xyz[:, 0] + b * xyz[:, 2] + c - xyz[:, 1]
+        return h
+
+
+def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
+    """Fit the road: the lowest point of each square metre, robustly (Tukey), from the last plane on.
+
+    Args:
+        xyz: (N, 3) points in the optical frame.
+
+    Returns:
+        None where too little ground is seen to tell.
+    """
+    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
+    near = (z > 3.0) & (z < 40.0) & (np.abs(x) < 15.0) & (y > 0.3)
+    if np.count_nonzero(near) < 100:
+        return None
+    cell = (x[near] + 15.0).astype(np.int64) * 40 + z[near].astype(np.int64)
+    lowest = np.zeros(30 * 40, np.float32)
+    np.maximum.at(lowest, cell, y[near])  # y points down
+    seen = np.flatnonzero(lowest)
+    low = np.column_stack([seen // 40 - 14.5, lowest[seen], seen % 40 + 0.5]).astype(np.float64)
+    design = np.column_stack([low[:, 0], low[:, 2], np.ones(len(low))])
+    if previous is not None:
+        plane = previous.plane
+    else:
+        # Without a plane to start from: the densest height, on a level road.
+        counts, edges = np.histogram(low[:, 1], bins=np.arange(0.3, 4.0, 0.1))
+        plane = np.array([0.0, 0.0, edges[int(np.argmax(counts))] + 0.05])
+    for scale in (0.6, 0.4, 0.25, 0.25) if previous is None else (0.3, 0.25):
+        u = np.abs(low[:, 1] - design @ plane) / scale
+        weight = np.where(u < 1, (1 - u**2) ** 2, 0.0)
+        if np.count_nonzero(weight) < 15:
+            return None
+        weighted = design * weight[:, None]
+        # A slight pull to level keeps the fit sane where ground is seen on one side only.
+        normal = weighted.T @ design + np.diag([1.0, 1.0, 0.0])
+        plane = np.linalg.solve(normal, weighted.T @ low[:, 1])
+    if abs(plane[0]) > 0.2 or abs(plane[1]) > 0.2:
+        return None
+    return Ground(plane, int(np.count_nonzero(weight)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """Free-standing things of one sweep, as parallel arrays.
+
+    Attributes:
+        low: (N, 3) smallest x, y, z of the points, metres, optical frame.
+        high: (N, 3) largest.
+        points: (N,) how many.
+        nearest: (N,) range of the nearest point ahead, metres.
+        xyxy: (N, 4) box of the points in the image, pixels.
+        bottom: (N,) height of the lowest point above ground, metres.
+    """
+
+    low: F64
+    high: F64
+    points: I64
+    nearest: F64
+    xyxy: F64
+    bottom: F64
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def cluster(
+    xyz: F32, uv: F32, height: F32, settings: LidarSettings
+) -> tuple[Clusters, NDArray[np.int32], NDArray[np.uint8]]:
+    """Group points above ground by connected cells seen from above.
+
+    Args:
+        xyz: (N, 3) points in the optical frame.
+        uv: (N, 2) their pixels.
+        height: (N,) their heights above ground, metres.
+
+    Returns:
+        The clusters; (N,) each point's row in them, -1 for none; and the (X, Z) grid of occupied cells.
+    """
+    cell = settings.cell_m
+    columns, rows = int(80.0 / cell), int(settings.max_range_m / cell)
+    tolerance = settings.ground_tolerance_m + settings.ground_slope * xyz[:, 2]
+    use = (height > tolerance) & (height < settings.max_height_m) & (xyz[:, 2] < settings.max_range_m)
+    use &= np.abs(xyz[:, 0]) < 39.9
+    index = np.flatnonzero(use)
+    p = xyz[index]
+    gx = ((p[:, 0] + 40.0) / cell).astype(np.int32)
+    gz = (p[:, 2] / cell).astype(np.int32)
+    occupied = np.zeros((columns, rows), np.uint8)
+    occupied[gx, gz] = 1
+    _, labels = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
+    label = labels[gx, gz]
+    count = np.bincount(label)
+    keep = np.flatnonzero(count >= settings.min_cluster_points)
+    keep = keep[keep > 0]
+    number = np.full(len(count) + 1, -1, np.int32)
+    number[keep] = np.arange(len(keep), dtype=np.int32)
+    member = np.full(len(xyz), -1, np.int32)
+    member[index] = number[label]
+    inside = index[number[label] >= 0]
+    inside = inside[np.argsort(member[inside], kind="stable")]
+    start = np.searchsorted(member[inside], np.arange(len(keep)))
+    if not len(keep):
+        empty = np.zeros((0, 3))
+        zero = np.zeros(0)
+        return Clusters(empty, empty, np.zeros(0, np.int64), zero, np.zeros((0, 4)), zero), member, occupied
+    low = np.minimum.reduceat(xyz[inside], start, axis=0).astype(np.float64)
+    high = np.maximum.reduceat(xyz[inside], start, axis=0).astype(np.float64)
+    box = np.concatenate(
+        [np.minimum.reduceat(uv[inside], start, axis=0), np.maximum.reduceat(uv[inside], start, axis=0)],
+        axis=1,
+    )
+    bottom = np.minimum.reduceat(height[inside], start).astype(np.float64)
+    points = count[keep].astype(np.int64)
+    return Clusters(low, high, points, low[:, 2], box.astype(np.float64), bottom), member, occupied
+
+
+class DensityMap:
+    """How many returns a solid thing would give per square pixel, by image row, learnt from the sweeps.
+
+    A LiDAR's density depends on elevation alone (its azimuth step is constant), and elevation is nearly the
+    image row. Of the cells along a row band, an upper quantile is taken, so what an attacker removes or a
+    dark car swallows in some columns does not count; over sweeps, a slow average.
+    """
+
+    def __init__(self, camera: CameraModel) -> None:
+        self.rows = -(-camera.height // _DENSITY_ROW_PX)
+        self._columns = -(-camera.width // _DENSITY_COLUMN_PX)
+        self._camera = camera
+        self._density: F64 | None = None
+
+    def update(self, uv: F32) -> None:
+        """Learn from one sweep's (N, 2) pixels in the image."""
+        cell = (uv[:, 1] / _DENSITY_ROW_PX).astype(np.int64) * self._columns
+        cell += (uv[:, 0] / _DENSITY_COLUMN_PX).astype(np.int64)
+        count = np.bincount(cell, minlength=self.rows * self._columns).reshape(self.rows, self._columns)
+        density = np.quantile(count, 0.7, axis=1) / (_DENSITY_ROW_PX * _DENSITY_COLUMN_PX)
+        self._density = density if self._density is None else 0.9 * self._density + 0.1 * density
+
+    def expected(self, xyxy: F64) -> F64:
+        """Return (N,) returns expected from solid things that fill (N, 4) boxes."""
+        if self._density is None:
+            return np.zeros(len(xyxy))
+        top = np.arange(self.rows) * _DENSITY_ROW_PX
+        covered = np.clip(
+            np.minimum(xyxy[:, 3:4], top + _DENSITY_ROW_PX) - np.maximum(xyxy[:, 1:2], top),
+            0,
+            _DENSITY_ROW_PX,
+        )
+        x0 = np.clip(xyxy[:, 0], 0, self._camera.width)
+        x1 = np.clip(xyxy[:, 2], 0, self._camera.width)
+        expected: F64 = np.clip(x1 - x0, 0, None) * (covered @ self._density)
+        return expected

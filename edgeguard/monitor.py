@@ -1,0 +1,181 @@
+"""A frame in, a verdict out, within a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from edgeguard import objects
+from edgeguard.attribution import LevelSettings
+from edgeguard.checks import Check, CheckSettings, Scores, make_checks
+from edgeguard.config import Settings
+from edgeguard.evidence import Evidence, EvidenceSettings, Standing
+from edgeguard.scene import Scene, SceneBuilder, SceneSettings
+from edgeguard.types import Channel, Frame
+from edgeguard.verdict import Alarm, Coverage, Level, Subject, SubjectKind, Verdict
+
+# Silence and frozen streams are looked at however late it is.
+_ALWAYS = frozenset({"stream_integrity"})
+_CHANNELS = tuple(c.value for c in Channel)
+
+
+class MonitorSettings(Settings):
+    """Every parameter of the monitor."""
+
+    scene: SceneSettings = SceneSettings()
+    checks: CheckSettings = CheckSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    levels: LevelSettings = LevelSettings()
+
+
+class _Place(NamedTuple):
+    """Where a subject is, for its alarm."""
+
+    label: str
+    box: tuple[float, float, float, float] | None
+    lateral_m: float
+    range_m: float
+
+
+class Monitor:
+    """Watches one camera and the sensors beside it.
+
+    Deterministic: the same settings, frames and skipped checks give the same verdicts.
+    """
+
+    def __init__(self, settings: MonitorSettings) -> None:
+        self.apply(settings)
+
+    @property
+    def settings(self) -> MonitorSettings:
+        return self._settings
+
+    @property
+    def check_names(self) -> tuple[str, ...]:
+        """All checks, in the order in which a frame's budget is spent on them."""
+        return tuple(c.name for c in self._checks)
+
+    def apply(self, settings: MonitorSettings) -> None:
+        """Take new settings and begin afresh: evidence gathered under other thresholds means nothing."""
+        self._settings = settings
+        self._builder = SceneBuilder(settings.scene)
+        self._checks: tuple[Check, ...] = make_checks(settings.checks)
+        self._evidence = Evidence(settings.evidence, len(self._checks))
+
+    def reset(self) -> None:
+        """Forget everything seen: a new drive begins."""
+        self._builder.reset()
+        self._evidence.reset()
+        for check in self._checks:
+            check.reset()
+
+    def step(
+        self, frame: Frame, *, deadline_ns: int | None = None, skip: frozenset[str] = frozenset()
+    ) -> Verdict:
+        """Judge a frame.
+
+        Args:
+            frame: frames come in the order in which they were put together.
+            deadline_ns: on `time.monotonic_ns`; checks not begun by then are skipped, stream integrity apart.
+            skip: checks to leave out, as a recorded run did.
+        """
+        stage_ms: dict[str, float] = {}
+        begin = time.perf_counter_ns()
+        with _timed(stage_ms, "tracking"):
+            scene = self._builder.build(frame)
+        late = _clock(deadline_ns)
+        products = (("projection", "cloud"), ("lidar_objects", "objects"), ("lidar_support", "support"))
+        for stage, product in products:
+            if not late():
+                with _timed(stage_ms, f"scene.{stage}"):
+                    getattr(scene, product)
+        alarms: list[Alarm] = []
+        coverage: dict[str, Coverage] = {}
+        for check in self._checks:
+            if check.name not in _ALWAYS and (check.name in skip or late()):
+                coverage[check.name] = Coverage(skipped=1)
+                continue
+            with _timed(stage_ms, check.name):
+                coverage[check.name] = self._judge(check, scene, alarms)
+        alarms.sort(key=lambda a: (-a.level, a.check, a.subject.kind.value, str(a.subject.id)))
+        stage_ms["total"] = (time.perf_counter_ns() - begin) / 1e6
+        return Verdict(
+            stamp_ns=frame.stamp_ns,
+            level=max((a.level for a in alarms), default=Level.NOMINAL),
+            alarms=tuple(alarms),
+            coverage=coverage,
+            stage_ms=stage_ms,
+            has_image=not frame.silent,
+        )
+
+    def _judge(self, check: Check, scene: Scene, alarms: list[Alarm]) -> Coverage:
+        passed = failed = unobservable = 0
+        for scores in check.score(scene):
+            standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
+            told = ~np.isnan(scores.score)
+            failed += int(np.count_nonzero(standing.raised))
+            passed += int(np.count_nonzero(told & ~standing.raised))
+            unobservable += int(np.count_nonzero(~told & ~standing.raised))
+            for i in np.flatnonzero(standing.raised):
+                alarms.append(self._alarm(check, scene, scores, standing, int(i)))
+        return Coverage(passed, failed, unobservable)
+
+    def _alarm(self, check: Check, scene: Scene, scores: Scores, standing: Standing, i: int) -> Alarm:
+        place = _place(scene, scores, i)
+        measured = {name: float(values[i]) for name, values in scores.detail.items()}
+        number = int(scores.ids[i])
+        ident = _CHANNELS[number] if scores.kind is SubjectKind.STREAM else number
+        return Alarm(
+            check=check.name,
+            subject=Subject(scores.kind, ident, place.label, place.box),
+            cause=scores.cause[i],
+            level=self._settings.levels.level(check.name, scores.kind, place.lateral_m, place.range_m),
+            reason=check.reason(scores.cause[i], measured),
+            measured=measured,
+            evidence=float(standing.evidence[i]),
+            threshold=standing.threshold,
+            onset_ns=int(standing.onset_ns[i]),
+        )
+
+
+def _place(scene: Scene, scores: Scores, i: int) -> _Place:
+    nan = float("nan")
+    if scores.kind is SubjectKind.TRACK:
+        t = scene.tracks
+        row = int(np.searchsorted(t.id, scores.ids[i]))
+        range_m = scene.range
+        lateral = scene.lateral_m(t.xyxy, range_m)
+        return _Place(
+            objects.NAMES[t.label[row]], _box(t.xyxy[row]), float(lateral[row]), float(range_m[row])
+        )
+    if scores.kind is SubjectKind.LIDAR_OBJECT and scene.objects is not None:
+        seen = scene.objects
+        row = int(np.searchsorted(seen.id, scores.ids[i]))
+        label = objects.NAMES[seen.label[row]] if seen.label[row] >= 0 else ""
+        box = scene.clipped(seen.xyxy[row : row + 1])[0]
+        return _Place(label, _box(box), float(seen.center[row, 0]), float(seen.center[row, 2]))
+    return _Place("", None, nan, nan)
+
+
+def _box(xyxy: np.ndarray) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(v) for v in xyxy)
+    return x0, y0, x1, y1
+
+
+def _clock(deadline_ns: int | None) -> Callable[[], bool]:
+    if deadline_ns is None:
+        return lambda: False
+    return lambda: time.monotonic_ns() >= deadline_ns
+
+
+@contextmanager
+def _timed(stage_ms: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter_ns()
+    try:
+        yield
+    finally:
+        stage_ms[stage] = (time.perf_counter_ns() - begin) / 1e6

@@ -1,0 +1,493 @@
+"""What several checks share about a frame, computed once, on first use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard import objects
+from edgeguard.config import Settings
+from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
+from edgeguard.rig import CameraModel, Rig
+from edgeguard.tracking import boxes
+from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
+from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
+from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
+from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
+from edgeguard.types import F32, F64, I64, U8, Frame, PointCloud
+from edgeguard.verdict import Cause
+
+_PIXEL_STEP = 4
+_SUPPORT_BAND = 0.35
+
+
+class SceneSettings(Settings):
+    """Parameters of the shared products."""
+
+    camera_tracker: CameraTrackerSettings = CameraTrackerSettings()
+    lidar_tracker: LidarTrackerSettings = LidarTrackerSettings()
+    lidar: LidarSettings = LidarSettings()
+    asserted_confidence: float = Field(
+        0.45, ge=0, le=1, description="mean score from which a track counts as claimed by the camera"
+    )
+    max_points: int = Field(
+        150_000, ge=1000, description="points of a sweep looked at; more are thinned evenly"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """The points of a sweep that the camera could see.
+
+    Attributes:
+        xyz: (M, 3) optical frame, metres.
+        uv: (M, 2) pixels.
+        height: (M,) above ground, metres; None where no ground was found.
+        order: (M,) indices that sort the points by u.
+        sorted_u: (M,) u in that order.
+    """
+
+    xyz: F32
+    uv: F32
+    height: F32 | None
+    order: NDArray[np.intp]
+    sorted_u: F32
+
+    def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
+        """Return indices of the points inside one `xyxy` box."""
+        a, b = np.searchsorted(self.sorted_u, np.array([box[0], box[2]], np.float32))
+        index = self.order[a:b]
+        v = self.uv[index, 1]
+        inside: NDArray[np.intp] = index[(v >= box[1]) & (v <= box[3])]
+        return inside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Support:
+    """What the sweep holds inside each track's box; parallel to the tracks.
+
+    Attributes:
+        expected: (N,) returns that a solid body filling the box would give.
+        size_range: (N,) range at which the class' height fills the box, metres; NaN where it cannot be told.
+        on: (N,) returns above ground at about that range.
+        before: (N,) returns above ground clearly nearer: something hides the object.
+        behind: (N,) returns clearly beyond: the LiDAR saw through.
+        total: (N,) all returns in the box, ground included.
+        foreground: (N,) median range of the nearest body in the box, metres; NaN without one.
+        foreground_points: (N,) returns on that body.
+    """
+
+    expected: F64
+    size_range: F64
+    on: F64
+    before: F64
+    behind: F64
+    total: F64
+    foreground: F64
+    foreground_points: F64
+
+
+class SceneBuilder:
+    """Carries what outlives a frame: trackers, ground, LiDAR density, the last picture."""
+
+    def __init__(self, settings: SceneSettings) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new drive begins."""
+        self.camera_tracker = CameraTracker(self.settings.camera_tracker)
+        self.lidar_tracker = LidarTracker(self.settings.lidar_tracker)
+        self.ground: Ground | None = None
+        self.density: DensityMap | None = None
+        self.logits = False
+        self.last_sweep_ns: int | None = None
+        self.last_pixels: U8 | None = None
+        self.last_occupied: U8 | None = None
+        self.lidar_held = np.zeros(CAMERA_CAPACITY)
+        self.camera_held = np.zeros(LIDAR_CAPACITY)
+        self.stamp_ns: int | None = None
+        self._camera: CameraModel | None = None
+
+    def build(self, frame: Frame) -> Scene:
+        """Return the scene of a frame; frames come in the order in which they were put together."""
+        camera = frame.rig.camera if frame.rig is not None else None
+        if camera is not self._camera:
+            self._camera, self.ground = camera, None
+            self.density = DensityMap(camera) if camera is not None else None
+        return Scene(frame, self)
+
+
+class Scene:
+    """One frame and what follows from it. Made by `SceneBuilder`; valid until the next frame is built."""
+
+    def __init__(self, frame: Frame, builder: SceneBuilder) -> None:
+        self.frame = frame
+        self._builder = builder
+        self.settings = builder.settings
+        self.tracks: Tracks = builder.camera_tracker.update(frame.stamp_ns, frame.detections)
+        last_ns = builder.stamp_ns if builder.stamp_ns is not None else frame.stamp_ns
+        # Bounded: after a gap, nobody knows what held in between.
+        self.dt_s = min(max(0.0, (frame.stamp_ns - last_ns) * 1e-9), 0.5)
+        builder.stamp_ns = max(last_ns, frame.stamp_ns)
+        sweep = frame.points if frame.lidar_detections is None else frame.lidar_detections
+        self.new_sweep = sweep is not None and sweep.stamp_ns != builder.last_sweep_ns
+        if sweep is not None:
+            builder.last_sweep_ns = sweep.stamp_ns
+
+    @property
+    def rig(self) -> Rig | None:
+        return self.frame.rig
+
+    @cached_property
+    def image_size(self) -> tuple[float, float] | None:
+        """Width and height, pixels; None before an image or a camera model is known."""
+        if self.frame.image is not None:
+            return self.frame.image.size
+        if self.frame.rig is not None:
+            return self.frame.rig.camera.width, self.frame.rig.camera.height
+        return None
+
+    # Pixels
+
+    @cached_property
+    def pixels(self) -> U8 | None:
+        """(H/4, W/4) uint8: every fourth pixel's green. Sampled, not averaged: sensor noise must survive."""
+        if self.frame.image is None:
+            return None
+        return np.ascontiguousarray(self.frame.image.bgr[::_PIXEL_STEP, ::_PIXEL_STEP, 1])
+
+    @cached_property
+    def previous_pixels(self) -> U8 | None:
+        """`pixels` of the image before, None where there is none of this size."""
+        last = self._builder.last_pixels
+        self._builder.last_pixels = self.pixels
+        if last is None or self.pixels is None or last.shape != self.pixels.shape:
+            return None
+        return last
+
+    # LiDAR
+
+    @cached_property
+    def cloud(self) -> Cloud | None:
+        """The points in view; None without a sweep, a camera model or a transform between them."""
+        points, rig, builder = self.frame.points, self.frame.rig, self._builder
+        if points is None or rig is None:
+            return None
+        xyz = _ahead(points, rig, self.settings.max_points)
+        if xyz is None:
+            return None
+        uv, inside = rig.camera.project(xyz)
+        xyz, uv = xyz[inside], uv[inside]
+        if self.new_sweep or builder.ground is None:
+            ground = fit_ground(xyz, builder.ground)
+            # A plane that no longer fits is found afresh before it is given up.
+            builder.ground = ground if ground is not None else fit_ground(xyz, None)
+        height = builder.ground.height(xyz) if builder.ground is not None else None
+        order = np.argsort(uv[:, 0], kind="stable")
+        if builder.density is not None and self.new_sweep:
+            builder.density.update(uv)
+        return Cloud(xyz, uv, height, order, uv[order, 0])
+
+    @property
+    def ground(self) -> Ground | None:
+        """The road, None where it is not seen."""
+        _ = self.cloud
+        return self._builder.ground if self.cloud is not None else None
+
+    @cached_property
+    def _clustered(self) -> tuple[Clusters, NDArray[np.int32], U8] | None:
+        cloud = self.cloud
+        if cloud is None or cloud.height is None:
+            return None
+        return cluster(cloud.xyz, cloud.uv, cloud.height, self.settings.lidar)
+
+    @property
+    def clusters(self) -> Clusters | None:
+        """Free-standing things of the sweep; None where there is no sweep or no ground."""
+        return None if self._clustered is None else self._clustered[0]
+
+    @cached_property
+    def occupied(self) -> tuple[U8, U8 | None] | None:
+        """(X, Z) cells that hold something, now and on the sweep before."""
+        if self._clustered is None:
+            return None
+        last = self._builder.last_occupied
+        if self.new_sweep:
+            self._builder.last_occupied = self._clustered[2]
+        return self._clustered[2], last
+
+    @cached_property
+    def measured_objects(self) -> LidarBoxes | None:
+        """This frame's LiDAR objects: the detector's where there is one, else clusters; None without."""
+        detections, rig = self.frame.lidar_detections, self.frame.rig
+        if detections is not None and rig is not None:
+            # A detector that ever gave a score outside 0 to 1 speaks in logits.
+            if len(detections) and not (detections.score.min() >= 0 and detections.score.max() <= 1):
+                self._builder.logits = True
+            return LidarBoxes.from_detections(detections, rig, self._builder.logits)
+        return LidarBoxes.from_clusters(self.clusters) if self.clusters is not None else None
+
+    @property
+    def objects_are_classified(self) -> bool:
+        """Whether LiDAR objects come from a detector, rather than from clusters."""
+        return self.frame.lidar_detections is not None
+
+    @cached_property
+    def objects(self) -> LidarObjects | None:
+        """LiDAR objects followed over time; None where there is no LiDAR to follow them with."""
+        if self.frame.rig is None:
+            return None
+        measured = self.measured_objects
+        fresh = measured if self.new_sweep else None
+        return self._builder.lidar_tracker.update(self.frame.stamp_ns, fresh, self.frame.rig)
+
+    # Tracks in the world
+
+    @cached_property
+    def truncated(self) -> NDArray[np.bool_]:
+        """(N,) whether a track's box is cut by the image's border."""
+        if self.image_size is None:
+            return np.zeros(len(self.tracks), bool)
+        w, h = self.image_size
+        b = self.tracks.xyxy
+        cut: NDArray[np.bool_] = (b[:, 0] < 4) | (b[:, 1] < 4) | (b[:, 2] > w - 5) | (b[:, 3] > h - 5)
+        return cut
+
+    @cached_property
+    def size_range(self) -> F64:
+        """(N,) range at which the class' mean height fills the box, metres; NaN where truncated."""
+        rig = self.frame.rig
+        if rig is None:
+            return np.full(len(self.tracks), np.nan)
+        z = rig.camera.focal * objects.HEIGHT[self.tracks.label] / np.maximum(self.tracks.height, 1.0)
+        return np.where(self.truncated, np.nan, z)
+
+    @cached_property
+    def range(self) -> F64:
+        """(N,) best known range of a track, metres: the LiDAR's where a body is found, else from size."""
+        support = self.support
+        if support is None:
+            return self.size_range
+        agrees = np.abs(np.log(support.foreground) - np.log(self.size_range)) < 0.7
+        use = np.isfinite(support.foreground) & (agrees | ~np.isfinite(self.size_range))
+        return np.where(use, support.foreground, self.size_range)
+
+    @cached_property
+    def duplicate(self) -> NDArray[np.bool_]:
+        """(N,) whether a surer track holds the same place: networks box one thing several times."""
+        t = self.tracks
+        overlap = boxes.iou(t.xyxy, t.xyxy)
+        inner = boxes.intersection(t.xyxy, t.xyxy) / np.maximum(boxes.area(t.xyxy)[:, None], 1e-9)
+        surer = t.confidence[None, :] > t.confidence[:, None]
+        twin: NDArray[np.bool_] = np.any(((overlap > 0.5) | (inner > 0.8)) & surer, axis=1)
+        return twin
+
+    @cached_property
+    def asserted(self) -> NDArray[np.bool_]:
+        """(N,) whether the camera stands by the track: what a planner would act on, and a check may doubt."""
+        t = self.tracks
+        return (t.confidence >= self.settings.asserted_confidence) & (t.hits >= 2) & ~self.duplicate
+
+    @cached_property
+    def hidden(self) -> F64:
+        """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
+        sure = self.tracks.xyxy[~self.duplicate & (self.tracks.confidence >= 0.3)]
+        return covered_share(self.tracks.xyxy, sure)
+
+    @cached_property
+    def edge_px(self) -> F64:
+        """(N,) distance of a track's box to the nearest side of the image, pixels; negative outside."""
+        if self.image_size is None:
+            return np.full(len(self.tracks), np.nan)
+        b, (w, _) = self.tracks.xyxy, self.image_size
+        edge: F64 = np.minimum(b[:, 0], w - b[:, 2])
+        return edge
+
+    @cached_property
+    def support(self) -> Support | None:
+        """What the sweep holds in each track's box; None without points in view."""
+        cloud, builder = self.cloud, self._builder
+        if cloud is None or builder.density is None:
+            return None
+        n = len(self.tracks)
+        out = Support(
+            expected=builder.density.expected(self.tracks.xyxy),
+            size_range=self.size_range,
+            on=np.zeros(n),
+            before=np.zeros(n),
+            behind=np.zeros(n),
+            total=np.zeros(n),
+            foreground=np.full(n, np.nan),
+            foreground_points=np.zeros(n),
+        )
+        lift = self.settings.lidar.ground_tolerance_m
+        for i in range(n):
+            index = cloud.in_box(self.tracks.xyxy[i])
+            out.total[i] = len(index)
+            if not len(index):
+                continue
+            z = cloud.xyz[index, 2]
+            if cloud.height is not None:
+                z = z[cloud.height[index] > lift + self.settings.lidar.ground_slope * z]
+            body = _nearest_body(z)
+            if body is not None:
+                out.foreground[i], out.foreground_points[i] = body
+            reference = self.size_range[i] if np.isfinite(self.size_range[i]) else out.foreground[i]
+            if np.isfinite(reference):
+                ratio = z / reference
+                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[self.tracks.label[i]]
+                length = objects.LENGTH[self.tracks.label[i]]
+                near, far = np.exp(-spread), np.exp(spread) + 0.5 * length / reference
+                out.on[i] = np.count_nonzero((ratio >= near) & (ratio <= far))
+                out.before[i] = np.count_nonzero(ratio < near)
+                out.behind[i] = np.count_nonzero(ratio > far)
+        return out
+
+    def lateral_m(self, xyxy: F64, range_m: F64) -> F64:
+        """Return (N,) metres right of the optical axis of boxes' centres at given ranges."""
+        if self.frame.rig is None:
+            return np.full(len(xyxy), np.nan)
+        k = self.frame.rig.camera.k
+        x: F64 = ((xyxy[:, 0] + xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0] * range_m
+        return x
+
+    @cached_property
+    def supported(self) -> NDArray[np.bool_]:
+        """(N,) whether LiDAR confirms a track now: an object there, or enough returns at its range."""
+        confirmed = self.partner[1] >= 0.3
+        support = self.support
+        if support is not None:
+            enough = support.on >= np.maximum(3.0, 0.12 * support.expected)
+            confirmed = enough if not self.objects_are_classified else confirmed | enough
+        return confirmed
+
+    @cached_property
+    def unsupported_cause(self) -> tuple[Cause, ...]:
+        """Per track: whom to suspect where LiDAR does not confirm it.
+
+        What LiDAR had confirmed and lost, or a box in which even ground and background gave no returns, is
+        the LiDAR's doing; where LiDAR sees through to what lies behind, the camera sees what is not there.
+        """
+        suspect_lidar = self.lidar_held_s > 0.3
+        if self.support is not None:
+            suspect_lidar |= self.support.total < 0.15 * self.support.expected
+        return tuple(Cause.LIDAR if s else Cause.CAMERA for s in suspect_lidar)
+
+    @cached_property
+    def lidar_held_s(self) -> F64:
+        """(N,) how long LiDAR had confirmed each track before this frame, s; fades over seconds."""
+        held = self._builder.lidar_held
+        held[self.tracks.slot[self.tracks.is_new]] = 0.0
+        before = held[self.tracks.slot].copy()
+        if self.new_sweep:
+            gain = np.where(self.supported & self.tracks.matched, self.dt_s, -0.5 * self.dt_s)
+            held[self.tracks.slot] = np.clip(before + gain, 0.0, 2.0)
+        return before
+
+    @cached_property
+    def camera_held_s(self) -> F64:
+        """(N,) how long the camera had boxed each LiDAR object before this frame, s; fades over seconds."""
+        seen = self.objects
+        if seen is None:
+            return np.zeros(0)
+        held = self._builder.camera_held
+        held[seen.slot[seen.is_new]] = 0.0
+        before = held[seen.slot].copy()
+        gain = np.where(self.boxed >= 0.3, self.dt_s, -0.5 * self.dt_s)
+        held[seen.slot] = np.clip(before + gain, 0.0, 2.0)
+        return before
+
+    @cached_property
+    def boxed(self) -> F64:
+        """(N,) how well this frame's best camera detection covers each LiDAR object, 0 to 1."""
+        seen, detections = self.objects, self.frame.detections
+        if seen is None or detections is None or not len(seen) or not len(detections):
+            return np.zeros(0 if seen is None else len(seen))
+        best: F64 = overlap_score(self.clipped(seen.xyxy), detections.xyxy.astype(np.float64)).max(axis=1)
+        return best
+
+    @cached_property
+    def partner(self) -> tuple[I64, F64]:
+        """Each track's LiDAR object of this frame (row, or -1) and how well they overlap (0 to 1).
+
+        Unlike a one-to-one assignment, several tracks may share an object: duplicate boxes are no attack.
+        """
+        n = len(self.tracks)
+        seen = self.objects
+        if seen is None or not len(seen) or not n:
+            return np.full(n, -1, np.int64), np.zeros(n)
+        overlap = overlap_score(self.tracks.xyxy, self.clipped(seen.xyxy))
+        overlap[:, ~seen.matched] = 0
+        # A box in front of a far object overlaps it too: they must also stand at about one range.
+        ratio = np.log(np.maximum(seen.center[:, 2], 0.5))[None, :] - np.log(self.size_range)[:, None]
+        overlap[np.abs(ratio) > 0.8] = 0
+        best = overlap.argmax(axis=1)
+        value = overlap[np.arange(n), best]
+        return np.where(value > 0, best, -1).astype(np.int64), value
+
+    def clipped(self, xyxy: F64) -> F64:
+        """Return boxes cut to the image; an object not wholly ahead of the camera becomes empty."""
+        w, h = self.image_size or (0.0, 0.0)
+        limit = np.array([w, h, w, h], np.float64)
+        cut: F64 = np.clip(np.nan_to_num(xyxy, nan=-1.0), 0.0, limit)
+        return cut
+
+
+def overlap_score(a: F64, b: F64) -> F64:
+    """Return (N, M) IoU, or most of the smaller box's covered share where one box holds the other."""
+    both = boxes.intersection(a, b)
+    area_a, area_b = boxes.area(a)[:, None], boxes.area(b)[None, :]
+    iou = both / np.maximum(area_a + area_b - both, 1e-9)
+    inner = both / np.maximum(np.minimum(area_a, area_b), 1e-9)
+    similar = np.minimum(area_a, area_b) / np.maximum(np.maximum(area_a, area_b), 1e-9)
+    score: F64 = np.maximum(iou, np.where(similar > 0.15, 0.6 * inner, 0.0))
+    return score
+
+
+def covered_share(xyxy: F64, by: F64) -> F64:
+    """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
+    if not len(xyxy) or not len(by):
+        return np.zeros(len(xyxy))
+    both = boxes.intersection(xyxy, by) / np.maximum(boxes.area(xyxy)[:, None], 1e-9)
+    nearer = (by[None, :, 3] > xyxy[:, None, 3] + 2.0) & (boxes.iou(xyxy, by) < 0.6)
+    share: F64 = np.where(nearer, both, 0.0).max(axis=1)
+    return share
+
+
+def _ahead(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
+    """Points in the optical frame, without those behind the camera. Columns apart: it is twice as fast."""
+    matrix = rig.to_camera.get(points.frame_id.lstrip("/"))
+    if matrix is None:
+        return None
+    m = matrix.astype(np.float32)
+    xyz = points.xyz if len(points) <= max_points else points.xyz[:: -(-len(points) // max_points)]
+    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
+    depth = m[2, 0] * x + m[2, 1] * y
+    depth += m[2, 2] * z + m[2, 3]
+    front = np.flatnonzero(depth > 0.5)
+    x, y, z = x[front], y[front], z[front]
+    out = np.empty((len(front), 3), np.float32)
+    out[:, 0] = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+    out[:, 1] = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
+    out[:, 2] = depth[front]
+    return out
+
+
+def _nearest_body(z: F32) -> tuple[float, int] | None:
+    """Median range and count of the nearest body that makes up a good part of the returns."""
+    if len(z) < 3:
+        return None
+    z = np.sort(z)
+    last = np.searchsorted(z, z * 1.12, side="right")
+    count = last - np.arange(len(z))
+    enough = np.flatnonzero(count >= max(3, 0.3 * len(z)))
+    if not len(enough):
+        return None
+    first = enough[0]
+    body = z[first : last[first]]
+    return float(np.median(body)), len(body)

@@ -1,0 +1,1 @@
+"""Multi-object tracking on real time stamps."""

@@ -1,0 +1,60 @@
+"""Many small constant-velocity Kalman filters, stepped at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard.types import F64
+
+Slots = NDArray[np.intp]
+
+
+class KalmanBank:
+    """`capacity` filters of `axes` independent axes; each axis has a position and a velocity.
+
+    Noise is given with every call, so one bank serves objects of very different size. White-noise
+    acceleration model (Bar-Shalom, Estimation with Applications to Tracking, §6.2.2).
+    """
+
+    def __init__(self, capacity: int, axes: int) -> None:
+        self.position = np.zeros((capacity, axes))
+        self.velocity = np.zeros((capacity, axes))
+        self._pp = np.zeros((capacity, axes))
+        self._pv = np.zeros((capacity, axes))
+        self._vv = np.zeros((capacity, axes))
+
+    def start(self, slots: Slots, position: F64, sigma: F64, velocity_sigma: F64) -> None:
+        """Begin filters at rest: (S, axes) positions with their standard deviations."""
+        self.position[slots] = position
+        self.velocity[slots] = 0.0
+        self._pp[slots] = sigma**2
+        self._pv[slots] = 0.0
+        self._vv[slots] = velocity_sigma**2
+
+    def predict(self, slots: Slots, dt_s: float, acceleration_sigma: F64) -> None:
+        """Move filters ahead by `dt_s` >= 0 seconds; (S, axes) acceleration standard deviations."""
+        q = acceleration_sigma**2 * dt_s
+        self.position[slots] += dt_s * self.velocity[slots]
+        self._pp[slots] += 2 * dt_s * self._pv[slots] + dt_s**2 * self._vv[slots] + q * dt_s**2 / 3
+        self._pv[slots] += dt_s * self._vv[slots] + q * dt_s / 2
+        self._vv[slots] += q
+
+    def innovation(self, slots: Slots, measured: F64, sigma: F64) -> tuple[F64, F64]:
+        """Return (S, axes) residuals of a measurement and the variances expected of them."""
+        return measured - self.position[slots], self._pp[slots] + sigma**2
+
+    def update(self, slots: Slots, measured: F64, sigma: F64) -> None:
+        """Correct filters with (S, axes) measurements of standard deviation `sigma`."""
+        residual, variance = self.innovation(slots, measured, sigma)
+        gain_p, gain_v = self._pp[slots] / variance, self._pv[slots] / variance
+        self.position[slots] += gain_p * residual
+        self.velocity[slots] += gain_v * residual
+        self._vv[slots] -= gain_v * self._pv[slots]
+        self._pv[slots] *= 1 - gain_p
+        self._pp[slots] *= 1 - gain_p
+
+    def position_sigma(self, slots: Slots) -> F64:
+        """Return (S, axes) standard deviations of position."""
+        sigma: F64 = np.sqrt(self._pp[slots])
+        return sigma
