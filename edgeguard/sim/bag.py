@@ -8,6 +8,7 @@ Where a detector is given, its results are on `/camera/detections`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 
 from edgeguard.bags import BagWriter
-from edgeguard.sim.camera import OPTICAL_IN_BASE, Renderer, Visible
+from edgeguard.sim.camera import Renderer, Visible
 from edgeguard.sim.lidar import RayCaster, Sweep
 from edgeguard.sim.world import Scene, matrix
 from edgeguard.types import F64, U8, Detections, Image
@@ -81,25 +82,36 @@ class _Recorder:
 
     def static(self) -> None:
         """Announce where the sensors sit."""
-        mount = OPTICAL_IN_BASE.copy()
-        mount[:3, 3] = self.scene.camera_xyz
-        lidar = np.eye(4)
-        lidar[:3, 3] = self.scene.lidar_xyz
+        quaternion = self._types["geometry_msgs/msg/Quaternion"]
+        mounts = (
+            (self.scene.camera.frame_id, self.scene.camera_xyz, quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5)),
+            ("lidar", self.scene.lidar_xyz, quaternion(x=0.0, y=0.0, z=0.0, w=1.0)),
+        )
         transforms = [
-            self._make("geometry_msgs/msg/TransformStamped", header=self._header(self.scene.start_ns, "base_link"),
-                       child_frame_id=child,
-                       transform=self._make("geometry_msgs/msg/Transform", translation=self._vector(m[:3, 3]),
-                                            rotation=self._quaternion(m)))
-            for child, m in ((self.scene.camera.frame_id, mount), ("lidar", lidar))
+            self._make(
+                "geometry_msgs/msg/TransformStamped",
+                header=self._header(self.scene.start_ns, "base_link"),
+                child_frame_id=child,
+                transform=self._make(
+                    "geometry_msgs/msg/Transform", translation=self._vector(xyz), rotation=q
+                ),
+            )
+            for child, xyz, q in mounts
         ]
         message = self._make("tf2_msgs/msg/TFMessage", transforms=transforms)
         self._writer.write("/tf_static", "tf2_msgs/msg/TFMessage", self.scene.start_ns, message)
 
-    def frame(self, index: int, jpeg: U8, sweep: Sweep, visible: dict[int, Visible], found: Detections | None) -> None:
+    def frame(
+        self, index: int, jpeg: U8, sweep: Sweep, visible: dict[int, Visible], found: Detections | None
+    ) -> None:
         """Write all that belongs to one camera tick."""
         stamp, camera = self.scene.stamp_ns(index), self.scene.camera
-        image = self._make("sensor_msgs/msg/CompressedImage", header=self._header(stamp, camera.frame_id),
-                           format="jpeg", data=jpeg)
+        image = self._make(
+            "sensor_msgs/msg/CompressedImage",
+            header=self._header(stamp, camera.frame_id),
+            format="jpeg",
+            data=jpeg,
+        )
         self._put(stamp + _IMAGE_DELAY_NS, "/camera/image/compressed", image)
         self._put(stamp + _IMAGE_DELAY_NS, "/camera/camera_info", self._camera_info(stamp))
         self._put(stamp + _SWEEP_DELAY_NS, "/lidar/points", self._points(stamp, sweep))
@@ -111,8 +123,10 @@ class _Recorder:
         self._put(stamp + _IMAGE_DELAY_NS, "/ground_truth/detections", self._boxes(stamp, boxes))
         self._put(stamp + _IMAGE_DELAY_NS, "/ground_truth/objects", self._objects(index))
         if found is not None:
-            rows = [("", label, float(s), box.astype(np.float64))
-                    for label, s, box in zip(found.labels, found.score, found.xyxy)]
+            rows = [
+                ("", label, float(s), box.astype(np.float64))
+                for label, s, box in zip(found.labels, found.score, found.xyxy)
+            ]
             self._put(stamp + _DETECTIONS_DELAY_NS, "/camera/detections", self._boxes(stamp, rows))
         self._flush()
 
@@ -127,79 +141,142 @@ class _Recorder:
     def _camera_info(self, stamp: int) -> Any:
         camera = self.scene.camera
         p = np.column_stack([camera.k, np.zeros(3)])
-        roi = self._make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0,
-                         do_rectify=False)
-        return self._make("sensor_msgs/msg/CameraInfo", header=self._header(stamp, camera.frame_id),
-                          height=camera.height, width=camera.width, distortion_model="plumb_bob", d=np.zeros(5),
-                          k=camera.k.ravel(), r=np.eye(3).ravel(), p=p.ravel(), binning_x=0, binning_y=0, roi=roi)
+        roi = self._make(
+            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
+        return self._make(
+            "sensor_msgs/msg/CameraInfo",
+            header=self._header(stamp, camera.frame_id),
+            height=camera.height,
+            width=camera.width,
+            distortion_model="plumb_bob",
+            d=np.zeros(5),
+            k=camera.k.ravel(),
+            r=np.eye(3).ravel(),
+            p=p.ravel(),
+            binning_x=0,
+            binning_y=0,
+            roi=roi,
+        )
 
     def _points(self, stamp: int, sweep: Sweep) -> Any:
-        layout = [("x", "<f4", 7), ("y", "<f4", 7), ("z", "<f4", 7), ("intensity", "<f4", 7), ("ring", "<u2", 4)]
+        layout = [
+            ("x", "<f4", 7),
+            ("y", "<f4", 7),
+            ("z", "<f4", 7),
+            ("intensity", "<f4", 7),
+            ("ring", "<u2", 4),
+        ]
         table = np.zeros(len(sweep.xyz), np.dtype([(n, f) for n, f, _ in layout]))
         for axis, name in enumerate("xyz"):
             table[name] = sweep.xyz[:, axis]
         table["intensity"], table["ring"] = sweep.intensity, sweep.ring
         assert table.dtype.fields is not None
-        fields = [self._make("sensor_msgs/msg/PointField", name=n, offset=table.dtype.fields[n][1], datatype=code,
-                             count=1) for n, _, code in layout]
+        fields = [
+            self._make(
+                "sensor_msgs/msg/PointField", name=n, offset=table.dtype.fields[n][1], datatype=code, count=1
+            )
+            for n, _, code in layout
+        ]
         step = table.dtype.itemsize
-        return self._make("sensor_msgs/msg/PointCloud2", header=self._header(stamp, "lidar"), height=1,
-                          width=len(table), fields=fields, is_bigendian=False, point_step=step,
-                          row_step=step * len(table), data=table.view(np.uint8), is_dense=True)
+        return self._make(
+            "sensor_msgs/msg/PointCloud2",
+            header=self._header(stamp, "lidar"),
+            height=1,
+            width=len(table),
+            fields=fields,
+            is_bigendian=False,
+            point_step=step,
+            row_step=step * len(table),
+            data=table.view(np.uint8),
+            is_dense=True,
+        )
 
     def _odometry(self, t: float, rng: np.random.Generator) -> Any:
         x, y, yaw = self.scene.ego.pose(t)
         yaw_rate = (self.scene.ego.pose(t + 0.025)[2] - self.scene.ego.pose(t - 0.025)[2]) / 0.05
         speed = self.scene.ego.speed(t) + float(rng.normal(0, 0.02))
-        twist = self._make("geometry_msgs/msg/Twist", linear=self._vector((speed, 0.0, 0.0)),
-                           angular=self._vector((0.0, 0.0, yaw_rate + float(rng.normal(0, 0.001)))))
+        twist = self._make(
+            "geometry_msgs/msg/Twist",
+            linear=self._vector((speed, 0.0, 0.0)),
+            angular=self._vector((0.0, 0.0, yaw_rate + float(rng.normal(0, 0.001)))),
+        )
         stamp = self.scene.start_ns + round(t * 1e9)
-        pose = self._pose(matrix(x, y, 0.0, yaw))
-        return self._make("nav_msgs/msg/Odometry", header=self._header(stamp, "odom"), child_frame_id="base_link",
-                          pose=self._make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
-                          twist=self._make("geometry_msgs/msg/TwistWithCovariance", twist=twist,
-                                           covariance=np.diag([4e-4] * 3 + [1e-6] * 3).ravel()))
+        pose = self._pose((x, y, 0.0), yaw)
+        return self._make(
+            "nav_msgs/msg/Odometry",
+            header=self._header(stamp, "odom"),
+            child_frame_id="base_link",
+            pose=self._make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
+            twist=self._make(
+                "geometry_msgs/msg/TwistWithCovariance",
+                twist=twist,
+                covariance=np.diag([4e-4] * 3 + [1e-6] * 3).ravel(),
+            ),
+        )
 
     def _boxes(self, stamp: int, rows: list[tuple[str, str, float, F64]]) -> Any:
         header = self._header(stamp, self.scene.camera.frame_id)
         out = []
         for identity, label, score, (x0, y0, x1, y1) in rows:
             position = self._make("vision_msgs/msg/Point2D", x=float(x0 + x1) / 2, y=float(y0 + y1) / 2)
-            box = self._make("vision_msgs/msg/BoundingBox2D",
-                             center=self._make("vision_msgs/msg/Pose2D", position=position, theta=0.0),
-                             size_x=float(x1 - x0), size_y=float(y1 - y0))
-            out.append(self._make("vision_msgs/msg/Detection2D", header=header, results=[self._result(label, score)],
-                                  bbox=box, id=identity))
+            box = self._make(
+                "vision_msgs/msg/BoundingBox2D",
+                center=self._make("vision_msgs/msg/Pose2D", position=position, theta=0.0),
+                size_x=float(x1 - x0),
+                size_y=float(y1 - y0),
+            )
+            out.append(
+                self._make(
+                    "vision_msgs/msg/Detection2D",
+                    header=header,
+                    results=[self._result(label, score)],
+                    bbox=box,
+                    id=identity,
+                )
+            )
         return self._make("vision_msgs/msg/Detection2DArray", header=header, detections=out)
 
     def _objects(self, index: int) -> Any:
         t = self.scene.time(index)
         header = self._header(self.scene.stamp_ns(index), "base_link")
-        to_base = np.linalg.inv(matrix(*self.scene.ego.pose(t)[:2], 0.0, self.scene.ego.pose(t)[2]))
+        x, y, yaw = self.scene.ego.pose(t)
+        to_base = np.linalg.inv(matrix(x, y, 0.0, yaw))
         out = []
         for actor in self.scene.actors:
-            pose = to_base @ self.scene.actor_matrix(actor, t)
-            pose[2, 3] += actor.size[2] / 2
-            box = self._make("vision_msgs/msg/BoundingBox3D", center=self._pose(pose), size=self._vector(actor.size))
-            out.append(self._make("vision_msgs/msg/Detection3D", header=header, results=[self._result(actor.label, 1.0)],
-                                  bbox=box, id=str(actor.actor_id)))
+            middle = to_base @ self.scene.actor_matrix(actor, t) @ (0, 0, actor.size[2] / 2, 1)
+            if np.hypot(middle[0], middle[1]) > self.scene.lidar.max_range_m:
+                continue
+            pose = self._pose(middle[:3], actor.trajectory.pose(t)[2] - yaw)
+            box = self._make("vision_msgs/msg/BoundingBox3D", center=pose, size=self._vector(actor.size))
+            out.append(
+                self._make(
+                    "vision_msgs/msg/Detection3D",
+                    header=header,
+                    results=[self._result(actor.label, 1.0)],
+                    bbox=box,
+                    id=str(actor.actor_id),
+                )
+            )
         return self._make("vision_msgs/msg/Detection3DArray", header=header, detections=out)
 
     def _result(self, label: str, score: float) -> Any:
-        pose = self._make("geometry_msgs/msg/PoseWithCovariance", pose=self._pose(np.eye(4)), covariance=np.zeros(36))
+        pose = self._make(
+            "geometry_msgs/msg/PoseWithCovariance", pose=self._pose((0, 0, 0), 0.0), covariance=np.zeros(36)
+        )
         hypothesis = self._make("vision_msgs/msg/ObjectHypothesis", class_id=label, score=score)
         return self._make("vision_msgs/msg/ObjectHypothesisWithPose", hypothesis=hypothesis, pose=pose)
 
-    def _pose(self, m: F64) -> Any:
-        x, y, z = (float(v) for v in m[:3, 3])
-        position = self._make("geometry_msgs/msg/Point", x=x, y=y, z=z)
-        return self._make("geometry_msgs/msg/Pose", position=position, orientation=self._quaternion(m))
-
-    def _quaternion(self, m: F64) -> Any:
-        from scipy.spatial.transform import Rotation
-
-        x, y, z, w = (float(v) for v in Rotation.from_matrix(m[:3, :3]).as_quat())
-        return self._make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
+    def _pose(self, xyz: Any, yaw: float) -> Any:
+        x, y, z = (float(v) for v in xyz)
+        turn = self._make(
+            "geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=math.sin(yaw / 2), w=math.cos(yaw / 2)
+        )
+        return self._make(
+            "geometry_msgs/msg/Pose",
+            position=self._make("geometry_msgs/msg/Point", x=x, y=y, z=z),
+            orientation=turn,
+        )
 
     def _vector(self, xyz: Any) -> Any:
         x, y, z = (float(v) for v in xyz)

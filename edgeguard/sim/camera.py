@@ -126,8 +126,12 @@ def _in_view(surfaces: Sequence[Surface], to_camera: F64, model: CameraModel) ->
     distance = np.linalg.norm(np.einsum("nij,kj->nki", basis[index], _CORNERS), axis=2).max(1)
     whole = z.min(1) > NEAR_M
     pixels = corners[..., :2] / np.where(whole[:, None], z, 1.0)[..., None]
-    across = np.linalg.norm(pixels[:, 1] - pixels[:, 0], axis=1) + np.linalg.norm(pixels[:, 2] - pixels[:, 3], axis=1)
-    down = np.linalg.norm(pixels[:, 3] - pixels[:, 0], axis=1) + np.linalg.norm(pixels[:, 2] - pixels[:, 1], axis=1)
+    across = np.linalg.norm(pixels[:, 1] - pixels[:, 0], axis=1) + np.linalg.norm(
+        pixels[:, 2] - pixels[:, 3], axis=1
+    )
+    down = np.linalg.norm(pixels[:, 3] - pixels[:, 0], axis=1) + np.linalg.norm(
+        pixels[:, 2] - pixels[:, 1], axis=1
+    )
     low, high = pixels.min(1), pixels.max(1)
     inside = ((low < (model.width, model.height)) & (high > 0) & (high - low > 0.5)).all(1) | ~whole
     # On a plane 1/z is linear in the pixel: the last row of the inverse homography.
@@ -168,8 +172,13 @@ class _Canvas:
         to_plane = np.array([[1 / tw, 0, 0.5 / tw], [0, 1 / th, 0.5 / th], [0, 0, 1]])
         to_roi = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
         size = (int(x1 - x0), int(y1 - y0))
-        patch = cv2.warpPerspective(texture, to_roi @ sight.homography @ to_plane, size, flags=cv2.INTER_LINEAR,
-                                    borderMode=cv2.BORDER_REPLICATE)
+        patch = cv2.warpPerspective(
+            texture,
+            to_roi @ sight.homography @ to_plane,
+            size,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         mask = np.zeros(size[::-1], np.uint8)
         corners = np.round((pixels - (x0, y0)) * 16).astype(np.int32)
         smooth = sight.surface.owner != BACKGROUND
@@ -190,7 +199,9 @@ class _Canvas:
         else:
             alpha = cv2.multiply(mask, patch[..., 3], scale=1 / 255).astype(np.uint16) * nearer
             below, above = self.bgr[roi].astype(np.uint16), patch[..., :3].astype(np.uint16)
-            self.bgr[roi] = ((below * (255 - alpha[..., None]) + above * alpha[..., None] + 127) // 255).astype(np.uint8)
+            self.bgr[roi] = (
+                (below * (255 - alpha[..., None]) + above * alpha[..., None] + 127) // 255
+            ).astype(np.uint8)
             keep = alpha > 200
             # A shadow is no part of what throws it: only what is solid counts as the actor.
             solid = (mask > 127) & (patch[..., 3] > 200)

@@ -58,7 +58,9 @@ class SimDetector:
         blobs = _blobs(mask, min_px=3)
         if len(blobs) < 2:
             return []
-        left, right = (i.ravel() for i in np.meshgrid(np.arange(len(blobs)), np.arange(len(blobs)), indexing="ij"))
+        left, right = (
+            i.ravel() for i in np.meshgrid(np.arange(len(blobs)), np.arange(len(blobs)), indexing="ij")
+        )
         a, b = blobs[left], blobs[right]
         spread = (b[:, 0] + b[:, 2] - a[:, 0] - a[:, 2]) / 2
         row = (a[:, 1] + a[:, 3] + b[:, 1] + b[:, 3]) / 4
@@ -67,13 +69,15 @@ class SimDetector:
         focal, drop = self._camera.focal, CAMERA_HEIGHT_M - models.LAMP_HEIGHT
         with np.errstate(divide="ignore", invalid="ignore"):
             z = focal * models.LAMP_SPREAD / spread
-            misfit = np.stack([
-                np.abs(row - self._camera.k[1, 2] - focal * drop / z) / (2.5 + 0.12 * focal * drop / z),
-                np.abs((a[:, 3] - a[:, 1]) - (b[:, 3] - b[:, 1])) / (1.5 + 0.3 * high),
-                np.abs((a[:, 1] + a[:, 3]) - (b[:, 1] + b[:, 3])) / 2 / (1.5 + 0.3 * high),
-                np.abs(high - 0.182 * focal / z) / (1.2 + 0.3 * high),
-                np.abs(wide - 0.27 * focal / z) / (1.2 + 0.3 * wide),
-            ]).max(0)
+            misfit = np.stack(
+                [
+                    np.abs(row - self._camera.k[1, 2] - focal * drop / z) / (2.5 + 0.12 * focal * drop / z),
+                    np.abs((a[:, 3] - a[:, 1]) - (b[:, 3] - b[:, 1])) / (1.5 + 0.3 * high),
+                    np.abs((a[:, 1] + a[:, 3]) - (b[:, 1] + b[:, 3])) / 2 / (1.5 + 0.3 * high),
+                    np.abs(high - 0.182 * focal / z) / (1.2 + 0.3 * high),
+                    np.abs(wide - 0.27 * focal / z) / (1.2 + 0.3 * wide),
+                ]
+            ).max(0)
         fits = (spread > 0) & (z < _MAX_RANGE_M) & (misfit < 1.0)
         found, used = [], set[int]()
         for i in np.argsort(misfit, kind="stable"):
@@ -92,7 +96,12 @@ class SimDetector:
         roof, belt, road = (y + models.LAMP_HEIGHT - h for h in (height, models.BELT, 0.1))
         # The end with the lamps is the near end; the roof stands back from it.
         back = (0.5, 2.5) if rear else (1.8, 3.8)
-        corners = [(x + s * width / 2, level, z + d) for s in (-1, 1) for level in (belt, road) for d in (0.0, length)]
+        corners = [
+            (x + s * width / 2, level, z + d)
+            for s in (-1, 1)
+            for level in (belt, road)
+            for d in (0.0, length)
+        ]
         corners += [(x + s * 0.72, roof, z + d) for s in (-1, 1) for d in back]
         p = np.array(corners)
         uv = p[:, :2] / p[:, 2:] * (k[0, 0], k[1, 1]) + (k[0, 2], k[1, 2])
@@ -103,7 +112,9 @@ def _blobs(mask: NDArray[np.bool_], *, min_px: int, join: int = 0) -> F64:
     """Return the boxes (N, 4) of connected areas; `join` closes vertical gaps of so many pixels."""
     picture: U8 = mask.astype(np.uint8)
     if join:
-        picture = np.asarray(cv2.morphologyEx(picture, cv2.MORPH_CLOSE, np.ones((join, 1), np.uint8)), np.uint8)
+        picture = np.asarray(
+            cv2.morphologyEx(picture, cv2.MORPH_CLOSE, np.ones((join, 1), np.uint8)), np.uint8
+        )
     _, _, stats, _ = cv2.connectedComponentsWithStats(picture, connectivity=8)
     stats = stats[1:]
     x, y, w, h, area = stats[(stats[:, 4] >= min_px)][:400].T.astype(np.float64)

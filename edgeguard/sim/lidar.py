@@ -39,8 +39,13 @@ class RayCaster:
         elevation = np.deg2rad(np.array(model.elevation_deg))[:, None]
         self._azimuth: F64 = np.deg2rad(np.arange(-180.0, 180.0, model.azimuth_step_deg))
         self._rays: F32 = np.stack(
-            np.broadcast_arrays(np.cos(elevation) * np.cos(self._azimuth), np.cos(elevation) * np.sin(self._azimuth),
-                                np.sin(elevation)), -1).astype(np.float32)
+            np.broadcast_arrays(
+                np.cos(elevation) * np.cos(self._azimuth),
+                np.cos(elevation) * np.sin(self._azimuth),
+                np.sin(elevation),
+            ),
+            -1,
+        ).astype(np.float32)
 
     def sweep(self, index: int) -> Sweep:
         """Return the sweep of a frame: all rays at one instant."""
@@ -68,7 +73,13 @@ class RayCaster:
                 range_m = np.where(down < 0, (height - origin[2]) / down, np.inf)
                 beyond = np.abs(origin[1] + range_m * side) > self.scene.kerb_y
                 range_m = np.where(beyond == walk, range_m, np.inf)
-                hit.add((slice(None), slice(None)), range_m, -down, ROAD_REFLECTIVITY * (1.6 if walk else 1.0), BACKGROUND)
+                hit.add(
+                    (slice(None), slice(None)),
+                    range_m,
+                    -down,
+                    ROAD_REFLECTIVITY * (1.6 if walk else 1.0),
+                    BACKGROUND,
+                )
 
     def _box(self, box: Box, to_lidar: F64, owner: int, hit: _Hits) -> None:
         """Slab method, on the rays of the box's own sector only."""
@@ -76,10 +87,10 @@ class RayCaster:
         corners = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])])
         middle = (low + high) / 2
         seen = corners @ to_lidar[:2, :2].T + to_lidar[:2, 3] + middle[2] * to_lidar[:2, 2]
-        if np.hypot(*seen.T).min() > self.scene.lidar.max_range_m + 30:
+        if np.hypot(*seen.T).min() > self.scene.lidar.max_range_m:
             return
         to_box = np.linalg.inv(to_lidar).astype(np.float32)
-        origin, rays = to_box[:3, 3], None
+        origin = to_box[:3, 3]
         for sector in self._sectors(seen):
             rays = self._rays[:, sector] @ to_box[:3, :3].T
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,7 +137,9 @@ class _Hits:
         self.intensity: F32 = np.zeros(shape, np.float32)
         self.owner: I32 = np.full(shape, BACKGROUND, np.int32)
 
-    def add(self, where: tuple[slice, slice], range_m: F32, cosine: F32, reflectivity: float, owner: int) -> None:
+    def add(
+        self, where: tuple[slice, slice], range_m: F32, cosine: F32, reflectivity: float, owner: int
+    ) -> None:
         nearer = range_m < self.range_m[where]
         np.copyto(self.range_m[where], range_m, where=nearer)
         np.copyto(self.intensity[where], reflectivity * (0.3 + 0.7 * cosine), where=nearer)

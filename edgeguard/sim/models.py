@@ -23,8 +23,16 @@ LAMP_HEIGHT = 0.754
 Vector = tuple[float, float, float]
 
 
-def _surface(texture: U8, origin: Vector, u: Vector, v: Vector, owner: int, *, top: tuple[float, float] = (0.0, 1.0),
-             one_sided: bool = True) -> Surface:
+def _surface(
+    texture: U8,
+    origin: Vector,
+    u: Vector,
+    v: Vector,
+    owner: int,
+    *,
+    top: tuple[float, float] = (0.0, 1.0),
+    one_sided: bool = True,
+) -> Surface:
     outline = np.array([[top[0], 0], [top[1], 0], [1, 1], [0, 1]], np.float64)
     return Surface(texture, np.array(origin), np.array(u), np.array(v), outline, owner, one_sided)
 
@@ -44,8 +52,12 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
     rise, a = height - BELT, actor_id
     faces = (
         _surface(shade, (front + 0.1, half + 0.15, 0.01), (0, -width - 0.3, 0), (-length - 0.2, 0, 0), a),
-        _surface(textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -0.7), a),
-        _surface(textures.car_end(rng, paint, rear=False), (front, -half, BELT), (0, width, 0), (0, 0, -0.7), a),
+        _surface(
+            textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -0.7), a
+        ),
+        _surface(
+            textures.car_end(rng, paint, rear=False), (front, -half, BELT), (0, width, 0), (0, 0, -0.7), a
+        ),
         _surface(side, (front, half, BELT), (-length, 0, 0), (0, 0, -BELT), a),
         _surface(side[:, ::-1].copy(), (back, -half, BELT), (length, 0, 0), (0, 0, -BELT), a),
         _surface(lid, (front, half, BELT), (0, -width, 0), (-length, 0, 0), a),
@@ -53,9 +65,14 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
         _surface(screen, (-1.6, 0.88, height), (0, -1.76, 0), (-0.5, 0, -rise), a, top=(0.091, 0.909)),
         _surface(screen, (0.4, -0.88, height), (0, 1.76, 0), (0.8, 0, -rise), a, top=(0.091, 0.909)),
         _surface(band, (1.2, 0.72, height), (-3.3, 0, 0), (0, 0.16, -rise), a, top=(0.242, 0.848)),
-        _surface(band[:, ::-1].copy(), (-2.1, -0.72, height), (3.3, 0, 0), (0, -0.16, -rise), a, top=(0.152, 0.758)),
+        _surface(
+            band[:, ::-1].copy(), (-2.1, -0.72, height), (3.3, 0, 0), (0, -0.16, -rise), a, top=(0.152, 0.758)
+        ),
     )
-    boxes = (Box((back, -half, 0.25), (front, half, BELT), 0.5), Box((-1.9, -0.8, BELT), (0.8, 0.8, height), 0.15))
+    boxes = (
+        Box((back, -half, 0.25), (front, half, BELT), 0.5),
+        Box((-1.9, -0.8, BELT), (0.8, 0.8, height), 0.15),
+    )
     return Actor(actor_id, "car", CAR_SIZE, trajectory, (faces,), boxes)
 
 
@@ -64,8 +81,16 @@ def person(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, g
     depth, width, height = PERSON_SIZE
     seed = int(rng.integers(2**31))
     phases = [
-        (_surface(textures.person(np.random.default_rng(seed), step), (0, width / 2, height), (0, -width, 0),
-                  (0, 0, -height), actor_id, one_sided=False),)
+        (
+            _surface(
+                textures.person(np.random.default_rng(seed), step),
+                (0, width / 2, height),
+                (0, -width, 0),
+                (0, 0, -height),
+                actor_id,
+                one_sided=False,
+            ),
+        )
         for step in range(4)
     ]
     box = Box((-depth / 2, -0.26, 0.0), (depth / 2, 0.26, height), 0.35)
@@ -78,19 +103,30 @@ def stop_sign(actor_id: int, x: float, y: float, ground: float) -> Actor:
     half, foot = width / 2, height - width
     pole = textures.blank(64, 8, (150, 152, 154))
     faces = (
-        _surface(pole, (0.02, 0.035, foot + 0.1), (0, -0.07, 0), (0, 0, -foot - 0.1), BACKGROUND, one_sided=False),
+        _surface(
+            pole, (0.02, 0.035, foot + 0.1), (0, -0.07, 0), (0, 0, -foot - 0.1), BACKGROUND, one_sided=False
+        ),
         _surface(textures.stop_sign(), (0, half, height), (0, -width, 0), (0, 0, -width), actor_id),
     )
-    boxes = (Box((-0.03, -half, foot), (0.03, half, height), 0.95), Box((-0.03, -0.03, 0), (0.03, 0.03, foot), 0.4))
+    boxes = (
+        Box((-0.03, -half, foot), (0.03, half, height), 0.95),
+        Box((-0.03, -0.03, 0), (0.03, 0.03, foot), 0.4),
+    )
     return Actor(actor_id, "stop sign", SIGN_SIZE, Trajectory.standing(x, y), (faces,), boxes, ground)
 
 
-def street(rng: np.random.Generator, length_m: float, kerb_y: float, kerb_height: float) -> tuple[list[Surface], list[Box]]:
+def street(
+    rng: np.random.Generator, length_m: float, kerb_y: float, kerb_height: float
+) -> tuple[list[Surface], list[Box]]:
     """Return a straight street from x = -20 m: two lanes, parking strips, kerbs, pavements, houses."""
     surfaces: list[Surface] = []
     tile, block, walk, field_m = 10.0, 20.0, 4.0, 30.0
-    roads = [textures.road(rng, length_m=tile, width_m=2 * kerb_y, lanes_at=(kerb_y,), edges_at=(2.5, 2 * kerb_y - 2.5))
-             for _ in range(4)]
+    roads = [
+        textures.road(
+            rng, length_m=tile, width_m=2 * kerb_y, lanes_at=(kerb_y,), edges_at=(2.5, 2 * kerb_y - 2.5)
+        )
+        for _ in range(4)
+    ]
     walks = [textures.pavement(rng, block, walk) for _ in range(2)]
     meadow = textures.grass(rng, block, field_m)
     stone = textures.speckle(textures.blank(8, 320, (176, 174, 168)), rng, 6.0)
@@ -102,8 +138,22 @@ def street(rng: np.random.Generator, length_m: float, kerb_y: float, kerb_height
         flat(roads[int(rng.integers(4))], x, kerb_y, tile, 2 * kerb_y, 0.0)
     for x in np.arange(-20.0, length_m, block).tolist():
         for side in (1, -1):
-            flat(walks[int(rng.integers(2))], x, kerb_y + walk if side > 0 else -kerb_y, block, walk, kerb_height)
-            flat(meadow, x, kerb_y + walk + field_m if side > 0 else -kerb_y - walk, block, field_m, kerb_height)
+            flat(
+                walks[int(rng.integers(2))],
+                x,
+                kerb_y + walk if side > 0 else -kerb_y,
+                block,
+                walk,
+                kerb_height,
+            )
+            flat(
+                meadow,
+                x,
+                kerb_y + walk + field_m if side > 0 else -kerb_y - walk,
+                block,
+                field_m,
+                kerb_height,
+            )
             origin = (x, kerb_y, kerb_height) if side > 0 else (x + block, -kerb_y, kerb_height)
             surfaces.append(_surface(stone, origin, (block * side, 0, 0), (0, 0, -kerb_height), BACKGROUND))
     boxes = []
@@ -118,8 +168,9 @@ def street(rng: np.random.Generator, length_m: float, kerb_y: float, kerb_height
     return surfaces, boxes
 
 
-def _house(rng: np.random.Generator, x: float, length: float, height: float, y: float,
-           ground: float) -> tuple[Box, list[Surface]]:
+def _house(
+    rng: np.random.Generator, x: float, length: float, height: float, y: float, ground: float
+) -> tuple[Box, list[Surface]]:
     """Return a house with its front at `y`, its gable towards the viewer."""
     front, deep, side, top = textures.facade(rng, length, height), 8.0, np.sign(y), height + ground
     gable = textures.facade(rng, deep, height)
@@ -137,5 +188,6 @@ def placed(surfaces: Sequence[Surface], pose: F64) -> list[Surface]:
     """Return an actor's surfaces in the world, given its (4, 4) pose."""
     r, p = pose[:3, :3], pose[:3, 3]
     return [
-        Surface(s.texture, r @ s.origin + p, r @ s.u, r @ s.v, s.outline, s.owner, s.one_sided) for s in surfaces
+        Surface(s.texture, r @ s.origin + p, r @ s.u, r @ s.v, s.outline, s.owner, s.one_sided)
+        for s in surfaces
     ]

@@ -57,8 +57,19 @@ def car_following(seed: int) -> Scene:
             actors.append(models.car(len(actors), stand, rng))
             x += float(rng.choice([6.0, 6.8, 13.0, 20.0]))
     surfaces, boxes = models.street(rng, 230.0, kerb_y, kerb_height)
-    return Scene("car_following", seed, duration, ego, tuple(actors), tuple(surfaces), tuple(boxes),
-                 textures.sky(rng, HEIGHT, WIDTH), camera(), kerb_y=kerb_y, kerb_height=kerb_height)
+    return Scene(
+        "car_following",
+        seed,
+        duration,
+        ego,
+        tuple(actors),
+        tuple(surfaces),
+        tuple(boxes),
+        textures.sky(rng, HEIGHT, WIDTH),
+        camera(),
+        kerb_y=kerb_y,
+        kerb_height=kerb_height,
+    )
 
 
 SCENES: dict[str, Callable[[int], Scene]] = {"car_following": car_following}

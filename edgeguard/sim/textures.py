@@ -44,8 +44,15 @@ def _box(texture: U8, x0: float, y0: float, x1: float, y1: float, colour: RGB) -
     cv2.rectangle(texture, a, b, (*colour[::-1], 255), -1)
 
 
-def road(rng: np.random.Generator, *, length_m: float, width_m: float, lanes_at: tuple[float, ...],
-         edges_at: tuple[float, ...], px_per_m: int = 40) -> U8:
+def road(
+    rng: np.random.Generator,
+    *,
+    length_m: float,
+    width_m: float,
+    lanes_at: tuple[float, ...],
+    edges_at: tuple[float, ...],
+    px_per_m: int = 40,
+) -> U8:
     """Return one tile of road; columns run along y from left to right, rows from far to near.
 
     Args:
@@ -86,7 +93,9 @@ def grass(rng: np.random.Generator, length_m: float, width_m: float, px_per_m: i
 
 def facade(rng: np.random.Generator, length_m: float, height_m: float, px_per_m: int = 24) -> U8:
     """Return a house front with rows of windows and a door."""
-    wall = tuple(int(c) for c in rng.choice([(168, 140, 112), (150, 92, 78), (188, 182, 168), (122, 128, 134)]))
+    wall = tuple(
+        int(c) for c in rng.choice([(168, 140, 112), (150, 92, 78), (188, 182, 168), (122, 128, 134)])
+    )
     texture = blank(int(height_m * px_per_m), int(length_m * px_per_m), (wall[0], wall[1], wall[2]))
     texture = speckle(speckle(texture, rng, 6.0, 20.0), rng, 6.0)
     columns, floors = max(int(length_m / 2.6), 1), max(int(height_m / 2.9), 1)
@@ -94,14 +103,29 @@ def facade(rng: np.random.Generator, length_m: float, height_m: float, px_per_m:
         for j in range(floors):
             x, y = (i + 0.28) / columns, (j + 0.25) / floors
             lit = int(rng.integers(-16, 24))
-            _box(texture, x - 0.012, y - 0.012, x + 0.44 / columns + 0.012, y + 0.5 / floors + 0.012, (214, 210, 200))
+            _box(
+                texture,
+                x - 0.012,
+                y - 0.012,
+                x + 0.44 / columns + 0.012,
+                y + 0.5 / floors + 0.012,
+                (214, 210, 200),
+            )
             _box(texture, x, y, x + 0.44 / columns, y + 0.5 / floors, (62 + lit, 74 + lit, 88 + lit))
     return texture
 
 
 def car_paint(rng: np.random.Generator) -> RGB:
     """Return a body colour. None is as saturated a red as a lamp."""
-    paints = [(40, 66, 120), (190, 192, 196), (46, 48, 52), (128, 132, 138), (54, 92, 74), (214, 206, 186), (98, 104, 132)]
+    paints = [
+        (40, 66, 120),
+        (190, 192, 196),
+        (46, 48, 52),
+        (128, 132, 138),
+        (54, 92, 74),
+        (214, 206, 186),
+        (98, 104, 132),
+    ]
     r, g, b = paints[int(rng.integers(len(paints)))]
     return r, g, b
 
@@ -131,7 +155,7 @@ def car_side(rng: np.random.Generator, paint: RGB) -> U8:
     h, w = texture.shape[:2]
     for x in (0.34, 0.55, 0.72):
         cv2.line(texture, (int(x * w), 0), (int(x * w), int(0.72 * h)), (40, 40, 42, 255), 2)
-    texture[int(0.74 * h):] = 0
+    texture[int(0.74 * h) :] = 0
     for x in (0.19, 0.81):
         centre = (int(x * w), int(0.66 * h))
         cv2.circle(texture, centre, int(0.35 * h), (*TYRE[::-1], 255), -1)
@@ -145,7 +169,14 @@ def car_glass(rng: np.random.Generator, paint: RGB, width: int, *, pillars: int)
     texture = blank(110, width, paint)
     step = 1.0 / pillars
     for i in range(pillars):
-        _box(texture, i * step + 0.06 / pillars + 0.03, 0.12, (i + 1) * step - 0.06 / pillars - 0.03, 0.94, GLASS)
+        _box(
+            texture,
+            i * step + 0.06 / pillars + 0.03,
+            0.12,
+            (i + 1) * step - 0.06 / pillars - 0.03,
+            0.94,
+            GLASS,
+        )
     cv2.line(texture, (int(0.2 * width), 90), (int(0.45 * width), 20), (96, 104, 112, 255), 3)
     return speckle(texture, rng, 2.0)
 

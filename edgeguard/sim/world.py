@@ -207,6 +207,8 @@ def matrix(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> F64:
     """Return the (4, 4) matrix of a position (metres), a yaw and then a pitch (radians)."""
     c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     out = np.eye(4)
-    out[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    out[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.array(
+        [[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]
+    )
     out[:3, 3] = (x, y, z)
     return out

@@ -1,0 +1,59 @@
+"""What an attack is: it alters what one sensor says during a window, and says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edgeguard.errors import EdgeGuardError
+from edgeguard.redteam.scout import Scout
+from edgeguard.types import Channel
+
+
+class AttackError(EdgeGuardError):
+    """An attack that cannot be made on this recording."""
+
+    def __init__(self, kind: str, problem: str, remedy: str) -> None:
+        super().__init__(f"attack {kind}: {problem}. {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """What became of one message.
+
+    Attributes:
+        message: the new message, of the same type; None leaves the old one as it is.
+        record: what was done where, for the annotation: `box` (xyxy, pixels), `center` (x, y, z, metres, in the
+            camera's optical frame) and the attack's own measures.
+        fooled: whether the attack had its effect on this frame; None where that was not asked.
+    """
+
+    message: Any
+    record: Mapping[str, Any] = field(default_factory=dict)
+    fooled: bool | None = None
+
+
+class Attack(Protocol):
+    """One attack; it lives for one recording."""
+
+    kind: str
+    sensor: Channel
+    """The sensor that it alters; it sees this sensor's messages of the window only, in order."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the attack was told or chose, for the annotation."""
+        ...
+
+    def prepare(self, scout: Scout) -> None:
+        """Look at the drive before the first message is altered.
+
+        Raises:
+            AttackError: the attack cannot be made on this drive.
+        """
+        ...
+
+    def alter(self, message: Any, scout: Scout) -> Altered:
+        """Return what becomes of a message of `sensor`; `scout` has just seen it."""
+        ...

@@ -1,0 +1,108 @@
+"""The nearest vehicle is painted out of the picture, and the engine loses it.
+
+The digital end of the physical attacks that make a detector miss an object: S. Thys, W. Van Ranst, T. Goedemé,
+"Fooling automated surveillance cameras", CVPR Workshops 2019; Y. Zhao et al., "Seeing isn't Believing: Towards
+More Robust Adversarial Attack Against Real World Object Detectors", CCS 2019. The fill is A. Telea's inpainting
+(2004) over a road continued from both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeguard.redteam.base import Altered, AttackError
+from edgeguard.redteam.edit import with_pixels
+from edgeguard.redteam.scout import Scout, View, covered, follow, iou
+from edgeguard.types import F32, F64, U8, Channel, Image
+
+_MARGINS = (0.06, 0.14, 0.25)
+"""Shares of the box painted over around it, the next where the engine still sees something."""
+
+
+class Hide:
+    """Paints over the vehicle, frame by frame where the engine sees it, with what surrounds it."""
+
+    kind = "hide"
+    sensor = Channel.CAMERA
+
+    def __init__(self) -> None:
+        self._box: F64 | None = None
+        self._rng = np.random.default_rng(0)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"target": [] if self._box is None else [round(float(v), 1) for v in self._box]}
+
+    def prepare(self, scout: Scout) -> None:
+        self._rng = np.random.default_rng([scout.seed, 12])
+        self._box = scout.ahead[0].nearest_vehicle()
+        if self._box is None:
+            raise AttackError(
+                self.kind,
+                "the engine finds no vehicle in whole view at its start",
+                "Give another --start or --engine",
+            )
+
+    def alter(self, message: Any, scout: Scout) -> Altered:
+        image, view = scout.image, scout.view
+        assert image is not None and self._box is not None
+        now = follow(self._box, view)
+        self._box = self._box if now is None else now
+        target = self._box
+        record = {"box": target, "range_m": round(view.range_of(target), 2), "seen_before": now is not None}
+        for margin in _MARGINS:
+            bgr = self._paint(image.bgr, target, margin)
+            seen = View(scout.rig, scout.engine, Image(image.stamp_ns, image.frame_id, bgr), None)
+            if not _still_there(target, seen):
+                return Altered(with_pixels(message, bgr), record, True)
+        return Altered(with_pixels(message, bgr), record, False)
+
+    def _paint(self, bgr: U8, box: F64, margin: float) -> U8:
+        """Return the image with the box, and the shadow below it, filled from around."""
+        h, w = bgr.shape[:2]
+        bw, bh = box[2] - box[0], box[3] - box[1]
+        x0, x1 = int(max(box[0] - margin * bw, 0)), int(min(box[2] + margin * bw, w))
+        y0, y1 = int(max(box[1] - margin * bh, 0)), int(min(box[3] + (margin + 0.08) * bh, h))
+        fill = _across(bgr, x0, y0, x1, y1)
+        grain = self._rng.normal(0, 2.5, fill.shape[:2])[..., None]
+        alpha = np.ones((y1 - y0, x1 - x0), np.float32)
+        feather = max(int(0.04 * bw), 2)
+        padded = cv2.copyMakeBorder(
+            alpha, feather, 0 if y1 == h else feather, feather, feather, cv2.BORDER_CONSTANT, value=0
+        )
+        soft = cv2.blur(padded, (2 * feather + 1, 2 * feather + 1))[
+            feather : feather + y1 - y0, feather:-feather
+        ]
+        out = bgr.copy()
+        patch = out[y0:y1, x0:x1].astype(np.float32)
+        out[y0:y1, x0:x1] = np.clip(patch + soft[..., None] * (fill + grain - patch), 0, 255).astype(np.uint8)
+        return out
+
+
+def _across(bgr: U8, x0: int, y0: int, x1: int, y1: int) -> F32:
+    """Return a filling (H, W, 3): inpainted coarsely from the rim, so that edges run on and nothing is copied."""
+    pad = max((x1 - x0) // 3, 12)
+    a, b = max(x0 - pad, 0), min(x1 + pad, bgr.shape[1])
+    c, d = max(y0 - pad // 2, 0), min(y1 + pad // 2, bgr.shape[0])
+    shrink = max((x1 - x0) / 48, 1.0)
+    size = max(int((b - a) / shrink), 8), max(int((d - c) / shrink), 8)
+    small = cv2.resize(bgr[c:d, a:b], size, interpolation=cv2.INTER_AREA)
+    mask = np.zeros((d - c, b - a), np.uint8)
+    mask[y0 - c : y1 - c, x0 - a : x1 - a] = 255
+    coarse = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    filled = cv2.inpaint(small, np.asarray((coarse > 0) * 255, np.uint8), 5, cv2.INPAINT_TELEA)
+    full = cv2.resize(filled, (b - a, d - c), interpolation=cv2.INTER_CUBIC)
+    return full[y0 - c : y1 - c, x0 - a : x1 - a].astype(np.float32)
+
+
+def _still_there(target: F64, view: View) -> bool:
+    """Whether the engine sees a vehicle where the target is: the box, or most of a vehicle inside it."""
+    boxes = view.vehicles.xyxy
+    if not len(boxes):
+        return False
+    smaller = (boxes[:, 3] - boxes[:, 1]) > 0.4 * (target[3] - target[1])
+    return bool(((iou(target, boxes) > 0.3) | ((covered(target, boxes) > 0.7) & smaller)).any())

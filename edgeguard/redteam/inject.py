@@ -1,0 +1,284 @@
+"""Puts an attack into a recording: a copy in which one sensor lies for a while."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeguard import messages
+from edgeguard.bags import BagReader, BagWriter
+from edgeguard.bags.reader import RawMessage
+from edgeguard.bags.topics import CAMERA_INFO, TF_STATIC
+from edgeguard.errors import MessageError
+from edgeguard.redteam.base import Altered, Attack, AttackError
+from edgeguard.redteam.registry import KINDS
+from edgeguard.redteam.scout import Detector, Scout, View
+from edgeguard.rig import CameraModel, Rig, TransformTree
+from edgeguard.types import Channel, Image, PointCloud
+
+TOPIC = "/edgeguard/attack"
+SCHEMA = "edgeguard.attack/1"
+DEFAULT_START = 0.4
+"""Share of the drive before the attack, where no start is given: long enough for a monitor to settle."""
+_LOOKS = 5
+"""Moments of the window that an attack may look at beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attack did.
+
+    Attributes:
+        kind: its name.
+        onset_ns, end_ns: header stamps of the first and last altered message.
+        frames: messages in the window.
+        fooled: how many of them had the effect; None where the attack does not ask.
+        stale_detections: topic of recorded detections that were made before the attack, or None.
+    """
+
+    kind: str
+    onset_ns: int
+    end_ns: int
+    frames: int
+    fooled: int | None
+    stale_detections: str | None
+
+
+def attack_bag(
+    bag: str | Path,
+    out: str | Path,
+    kind: str,
+    *,
+    engine: Callable[[], Detector],
+    start_s: float | None = None,
+    duration_s: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Write an attacked copy of a recording; the same arguments give the same bytes.
+
+    Pixels or points of one sensor change, within the window. All other messages are copied byte for byte, and so
+    are recorded detections: they stay those of the unattacked pixels, so replay the copy with an engine.
+    What was done is on `/edgeguard/attack` (`std_msgs/String`, JSON): first the plan with onset and parameters,
+    then a line for each altered message, last a summary.
+
+    Args:
+        bag: the recording.
+        out: the folder to make.
+        kind: one of `KINDS`.
+        engine: opens the engine that aims the attack and is to be fooled; called only where one is needed.
+        start_s: onset, seconds since the start of the drive; by default after 40 % of it.
+        duration_s: length of the window, seconds; by default to the end of the drive.
+        seed: of all that is random.
+        progress: called with messages done and messages in all.
+
+    Raises:
+        AttackError: unknown kind, sensor absent, window outside the drive, no target.
+        BagError: the recording cannot be read or the copy not be written.
+    """
+    if kind not in KINDS:
+        raise AttackError(kind, "unknown", f"Choose one of: {', '.join(sorted(KINDS))}")
+    attack = KINDS[kind]()
+    with BagReader(bag) as reader, BagWriter(out) as writer:
+        if attack.sensor not in reader.topics:
+            raise AttackError(
+                kind, f"{bag} has no {attack.sensor.value} topic", "Choose a recording that has one"
+            )
+        drive = _survey(reader, attack, start_s, duration_s)
+        scout = _scout(reader, attack.sensor, drive, engine, seed)
+        if attack.sensor == Channel.LIDAR and not any(len(v.xyz) for v in scout.ahead):
+            raise AttackError(
+                kind,
+                "the way from LiDAR to camera is unknown, so nothing can be aimed",
+                "Give a bag with sensor_msgs/CameraInfo and /tf_static between both sensors",
+            )
+        attack.prepare(scout)
+        return _Injection(reader, writer, attack, scout, drive).run(progress)
+
+
+@dataclass(slots=True)
+class _Drive:
+    """What a first pass over the recording found out."""
+
+    first_ns: int
+    last_ns: int
+    window: tuple[int, int]
+    targets: list[int]
+    camera: CameraModel | None
+    tree: TransformTree
+    total: int
+    onset_ns: int = 0
+    end_ns: int = 0
+
+    def rig(self) -> Rig | None:
+        return None if self.camera is None else Rig.from_tree(self.camera, self.tree)
+
+
+def _survey(reader: BagReader, attack: Attack, start_s: float | None, duration_s: float | None) -> _Drive:
+    """Find the window, in log time, and the calibration."""
+    times: list[int] = []
+    drive = _Drive(2**63, 0, (0, 0), [], None, TransformTree(), 0)
+    for raw in reader.raw_messages():
+        drive.first_ns, drive.last_ns = min(drive.first_ns, raw.log_ns), max(drive.last_ns, raw.log_ns)
+        drive.total += 1
+        if raw.channel == attack.sensor:
+            times.append(raw.log_ns)
+        elif raw.channel == CAMERA_INFO and drive.camera is None:
+            value = reader.value(raw)
+            drive.camera = value if isinstance(value, CameraModel) else None
+        elif raw.channel == TF_STATIC:
+            for parent, child, pose in messages.transforms(reader.decode(raw)):
+                drive.tree.add(parent, child, pose)
+    length = (drive.last_ns - drive.first_ns) / 1e9
+    start = DEFAULT_START * length if start_s is None else start_s
+    until = length if duration_s is None else start + duration_s
+    window = drive.first_ns + round(start * 1e9), drive.first_ns + round(until * 1e9)
+    drive.targets = [t for t in times if window[0] <= t <= window[1]]
+    if start < 0 or not drive.targets:
+        raise AttackError(
+            attack.kind,
+            f"no {attack.sensor.value} message from {start:g} s to {until:g} s",
+            f"The drive lasts {length:.2f} s: give --start and --duration within it",
+        )
+    drive.window = window
+    return drive
+
+
+def _scout(
+    reader: BagReader, sensor: Channel, drive: _Drive, engine: Callable[[], Detector], seed: int
+) -> Scout:
+    """Look at a few moments of the window, and learn the stamps at its ends."""
+    opened: list[Detector] = []
+
+    def once() -> Detector:
+        if not opened:
+            opened.append(engine())
+        return opened[0]
+
+    rig = drive.rig()
+    looks = {drive.targets[i] for i in np.linspace(0, len(drive.targets) - 1, _LOOKS).round().astype(int)}
+    views: list[View] = []
+    newest: dict[str, Image | PointCloud] = {}
+    targets = set(drive.targets)
+    for raw in reader.raw_messages():
+        if raw.channel not in (Channel.CAMERA, Channel.LIDAR):
+            continue
+        if raw.log_ns > drive.window[1]:
+            break
+        # A second before the window is enough for the other sensor's newest message.
+        if raw.log_ns < drive.window[0] - 1_000_000_000:
+            continue
+        value = reader.value(raw)
+        assert isinstance(value, (Image, PointCloud))
+        newest[raw.channel] = value
+        if raw.channel == sensor and raw.log_ns in targets:
+            drive.onset_ns = drive.onset_ns or value.stamp_ns
+            drive.end_ns = value.stamp_ns
+        if raw.channel == sensor and raw.log_ns in looks:
+            image, points = newest.get(Channel.CAMERA), newest.get(Channel.LIDAR)
+            views.append(
+                View(
+                    rig,
+                    once,
+                    image if isinstance(image, Image) else None,
+                    points if isinstance(points, PointCloud) else None,
+                )
+            )
+    return Scout(rig, once, tuple(views), seed)
+
+
+class _Injection:
+    """The second pass: copies, alters and annotates."""
+
+    def __init__(
+        self, reader: BagReader, writer: BagWriter, attack: Attack, scout: Scout, drive: _Drive
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._attack, self._scout, self._drive = attack, scout, drive
+        self._frames = 0
+        self._effects: list[bool] = []
+
+    def run(self, progress: Callable[[int, int], None]) -> Outcome:
+        for connection in self._reader.connections:
+            self._writer.add(connection)
+        drive, attack = self._drive, self._attack
+        self._say(
+            drive.first_ns,
+            "plan",
+            {
+                "sensor": attack.sensor.value,
+                "topic": self._reader.topics[attack.sensor],
+                "seed": self._scout.seed,
+                "parameters": attack.parameters,
+            },
+        )
+        for done, raw in enumerate(self._reader.raw_messages()):
+            self._one(raw)
+            progress(done + 1, drive.total)
+        fooled = sum(self._effects) if self._effects else None
+        share = None if fooled is None else round(fooled / len(self._effects), 4)
+        self._say(drive.last_ns, "summary", {"frames": self._frames, "fooled": fooled, "fooled_share": share})
+        stale = self._reader.topics.get(Channel.DETECTIONS) if attack.sensor == Channel.CAMERA else None
+        return Outcome(attack.kind, drive.onset_ns, drive.end_ns, self._frames, fooled, stale)
+
+    def _one(self, raw: RawMessage) -> None:
+        low, high = self._drive.window
+        near = low - 1_000_000_000 <= raw.log_ns <= high
+        if not near or raw.channel not in (Channel.CAMERA, Channel.LIDAR):
+            self._writer.copy(raw.connection, raw.log_ns, raw.data)
+            return
+        value = self._reader.value(raw)
+        assert isinstance(value, (Image, PointCloud))
+        self._scout.see(value)
+        if raw.channel != self._attack.sensor:
+            self._writer.copy(raw.connection, raw.log_ns, raw.data)
+            return
+        message = self._reader.decode(raw)
+        altered = self._alter(message) if raw.log_ns >= low else Altered(None)
+        self._scout.before = message
+        if altered.message is None:
+            self._writer.copy(raw.connection, raw.log_ns, raw.data)
+        else:
+            store = self._reader.decoder(raw.connection).store
+            data = bytes(store.serialize_cdr(altered.message, raw.connection.msgtype))
+            self._writer.copy(raw.connection, raw.log_ns, data)
+        if raw.log_ns >= low:
+            self._frames += 1
+            if altered.fooled is not None:
+                self._effects.append(altered.fooled)
+            self._say(
+                raw.log_ns, "frame", {"stamp_ns": value.stamp_ns, **altered.record, "fooled": altered.fooled}
+            )
+
+    def _alter(self, message: Any) -> Altered:
+        try:
+            return self._attack.alter(message, self._scout)
+        except MessageError as e:
+            raise AttackError(
+                self._attack.kind, str(e), "Convert the topic to an encoding that can be written"
+            ) from e
+
+    def _say(self, log_ns: int, event: str, content: Mapping[str, Any]) -> None:
+        """Annotate; every message tells kind and window, so that one is enough for who joins late."""
+        head = {
+            "schema": SCHEMA,
+            "event": event,
+            "kind": self._attack.kind,
+            "onset_ns": self._drive.onset_ns,
+            "end_ns": self._drive.end_ns,
+        }
+        text = json.dumps({**head, **content}, default=_plain)
+        string = self._writer.store.types["std_msgs/msg/String"]
+        self._writer.write(TOPIC, "std_msgs/msg/String", log_ns, string(data=text))
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists: boxes to a tenth of a pixel, metres to the millimetre."""
+    if isinstance(value, np.ndarray):
+        return [round(float(v), 3) for v in value.ravel()]
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,221 @@
+"""What an attacker knows of the drive: the sensors' newest messages, unaltered, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import ndimage
+
+from edgeguard import objects
+from edgeguard.lidar import Ground, fit_ground
+from edgeguard.rig import Rig
+from edgeguard.types import F32, F64, Detections, Image, PointCloud
+
+VEHICLES = frozenset({"car", "truck", "bus", "van", "train"})
+CAR_HEIGHT_M = 1.5
+ASSUMED_CAMERA_HEIGHT_M = 1.6
+"""Where no LiDAR shows the road."""
+
+
+class Detector(Protocol):
+    """The engine that is attacked, or that helps to aim."""
+
+    def detect(self, image: Image) -> Detections: ...
+
+
+class View:
+    """An image and a sweep of about the same time, and what can be read from them."""
+
+    def __init__(
+        self, rig: Rig | None, engine: Callable[[], Detector], image: Image | None, points: PointCloud | None
+    ) -> None:
+        self.rig, self.image, self.points = rig, image, points
+        self._engine = engine
+
+    @cached_property
+    def detections(self) -> Detections:
+        """What the engine sees in the image; empty without one."""
+        if self.image is None:
+            return Detections.empty(0)
+        return self._engine().detect(self.image)
+
+    @cached_property
+    def vehicles(self) -> Detections:
+        """The vehicles among the detections, surer than 0.4."""
+        d = self.detections
+        return d.select(np.array([name in VEHICLES for name in d.labels], bool) & (d.score >= 0.4))
+
+    @cached_property
+    def xyz(self) -> F32:
+        """The sweep in the optical frame, (N, 3); empty without LiDAR or extrinsics. Rows as in `points`."""
+        if self.points is None or self.rig is None:
+            return np.zeros((0, 3), np.float32)
+        xyz = self.rig.transform(self.points.frame_id, self.points.xyz)
+        return np.zeros((0, 3), np.float32) if xyz is None else xyz
+
+    @cached_property
+    def pixels(self) -> F32:
+        """(N, 2) where the sweep's points appear; NaN for those out of the picture."""
+        if self.rig is None or not len(self.xyz):
+            return np.zeros((0, 2), np.float32)
+        uv, inside = self.rig.camera.project(self.xyz)
+        uv[~inside] = np.nan
+        return uv
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The road; level and `ASSUMED_CAMERA_HEIGHT_M` below the camera where no LiDAR shows it."""
+        fitted = fit_ground(self.xyz, None) if len(self.xyz) else None
+        return fitted or Ground(np.array([0.0, 0.0, ASSUMED_CAMERA_HEIGHT_M]), 0)
+
+    @cached_property
+    def height(self) -> F32:
+        """(N,) heights of the sweep's points above the road, metres."""
+        return self.ground.height(self.xyz)
+
+    def in_box(self, box: F64 | F32, shrink: float = 0.0) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return which points appear in an image box, made smaller by a share at each side."""
+        x0, y0, x1, y1 = (float(v) for v in box)
+        dx, dy = shrink * (x1 - x0), shrink * (y1 - y0)
+        u, v = self.pixels.T if len(self.pixels) else (np.zeros(0), np.zeros(0))
+        with np.errstate(invalid="ignore"):
+            inside = (u >= x0 + dx) & (u <= x1 - dx) & (v >= y0 + dy) & (v <= y1 - dy)
+        return np.asarray(inside)
+
+    def body(self, box: F64 | F32) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Return which points of the sweep lie on the thing in an image box: the nearest body in its middle.
+
+        Grown from the middle through cells that touch, seen from above; the road is no part of it.
+        """
+        none = np.zeros(len(self.xyz), bool)
+        above = (self.height > 0.15) & (self.height < 4.5) & (self.xyz[:, 2] > 0.5)
+        seeds = self.in_box(box, 0.2) & above & (self.height > 0.3)
+        if np.count_nonzero(seeds) < 4:
+            return none
+        near = float(np.percentile(self.xyz[seeds, 2], 20))
+        seeds &= np.abs(self.xyz[:, 2] - near) < 1.0
+        cell, reach = 0.3, 60.0
+        close = above & (np.abs(self.xyz[:, 0]) < reach) & (self.xyz[:, 2] < reach)
+        index = np.flatnonzero(close)
+        column = ((self.xyz[index, 0] + reach) / cell).astype(np.int64)
+        row = (self.xyz[index, 2] / cell).astype(np.int64)
+        grid = np.zeros((int(2 * reach / cell) + 1, int(reach / cell) + 1), bool)
+        grid[column, row] = True
+        labels = ndimage.label(grid, np.ones((3, 3)))[0][column, row]
+        wanted = np.unique(labels[np.isin(index, np.flatnonzero(seeds))])
+        on = none
+        on[index[np.isin(labels, wanted)]] = True
+        # Two cars bumper to bumper touch: a body reaches no farther than a lorry is long and wide.
+        middle = float(np.median(self.xyz[seeds, 0]))
+        on &= (
+            (np.abs(self.xyz[:, 0] - middle) < 2.5)
+            & (self.xyz[:, 2] > near - 1.5)
+            & (self.xyz[:, 2] < near + 6.0)
+        )
+        return on
+
+    def range_of(self, box: F64 | F32) -> float:
+        """Return how far the vehicle in a box is, metres along the optical axis: by LiDAR, else by its height."""
+        inside = self.in_box(box, 0.2) & (self.height > 0.3) if len(self.xyz) else np.zeros(0, bool)
+        if np.count_nonzero(inside) >= 8:
+            return float(np.percentile(self.xyz[inside, 2], 20))
+        focal = self.rig.camera.focal if self.rig else 700.0
+        return focal * CAR_HEIGHT_M / max(float(box[3] - box[1]), 1.0)
+
+    def nearest_vehicle(self) -> F64 | None:
+        """Return the box of the nearest vehicle that matters: in the own path before others, in whole view.
+
+        A vehicle cut off by the picture's edge is about to leave it and makes no lasting target.
+        """
+        if self.image is None or not len(self.vehicles):
+            return None
+        w, h = self.image.size
+        best: tuple[tuple[bool, float], F64] | None = None
+        for box in self.vehicles.xyxy.astype(np.float64):
+            if box[0] < 3 or box[2] > w - 3 or box[3] - box[1] < 0.06 * h:
+                continue
+            distance = self.range_of(box)
+            k = self.rig.camera.k if self.rig else np.array([[700.0, 0, w / 2], [0, 700.0, h / 2], [0, 0, 1]])
+            aside = abs(((box[0] + box[2]) / 2 - k[0, 2]) * distance / k[0, 0])
+            rank = (aside > 2.0, distance)
+            if best is None or rank < best[0]:
+                best = rank, box
+        return None if best is None else best[1]
+
+
+@dataclass(slots=True)
+class Scout:
+    """The newest messages of a drive, and samples of what the window will bring.
+
+    Attributes:
+        rig: camera and extrinsics; None where the recording has none.
+        engine: opens the engine on first use.
+        ahead: views at a few moments of the window, in order.
+        seed: of all that is random.
+        before: the attacked sensor's last message before the one at hand, unaltered.
+    """
+
+    rig: Rig | None
+    engine: Callable[[], Detector]
+    ahead: tuple[View, ...]
+    seed: int
+    before: Any = None
+    image: Image | None = None
+    points: PointCloud | None = None
+    _view: View | None = None
+
+    def see(self, value: Image | PointCloud) -> None:
+        """Take note of a message before it is altered."""
+        if isinstance(value, Image):
+            self.image = value
+        else:
+            self.points = value
+        self._view = None
+
+    @property
+    def view(self) -> View:
+        """The newest image and sweep."""
+        if self._view is None:
+            self._view = View(self.rig, self.engine, self.image, self.points)
+        return self._view
+
+
+def iou(box: F64, boxes: F64 | F32) -> F64:
+    """Return the intersection over union of a box (4,) with each of (N, 4)."""
+    boxes = boxes.astype(np.float64)
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    common = np.clip(high - low, 0, None).prod(1)
+    area = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
+    out: F64 = common / np.maximum(area + (box[2:] - box[:2]).prod() - common, 1e-9)
+    return out
+
+
+def covered(box: F64, boxes: F64 | F32) -> F64:
+    """Return the share of each of (N, 4) boxes that a box (4,) covers."""
+    boxes = boxes.astype(np.float64)
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    area = np.clip(boxes[:, 2:] - boxes[:, :2], 1e-9, None).prod(1)
+    out: F64 = np.clip(high - low, 0, None).prod(1) / area
+    return out
+
+
+def follow(box: F64, view: View) -> F64 | None:
+    """Return where the vehicle of the last frame's box is now; None where the engine misses it."""
+    found = view.vehicles.xyxy.astype(np.float64)
+    if not len(found):
+        return None
+    overlap = iou(box, found)
+    best = int(np.argmax(overlap))
+    return found[best] if overlap[best] > 0.3 else None
+
+
+CAR_SIZE = (
+    objects.LENGTH[objects.INDEX["car"]],
+    objects.WIDTH[objects.INDEX["car"]],
+    objects.HEIGHT[objects.INDEX["car"]],
+)
+"""Length, width, height of an everyday car, metres."""
