@@ -8,6 +8,8 @@ with dots: `checks.lidar_support.min_expected_points`.
 from __future__ import annotations
 
 import difflib
+import json
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -144,3 +146,57 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+class Entry(typing.NamedTuple):
+    """One parameter of a file: its path, value, and what to say of it."""
+
+    path: tuple[str, ...]
+    value: Value
+    comment: str
+
+
+def entries(settings: Settings, prefix: tuple[str, ...] = ()) -> Iterator[Entry]:
+    """Yield the settings as commented parameters, in declaration order."""
+    for name, info in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings):
+            yield from entries(value, (*prefix, name))
+            continue
+        bounds = [
+            f"{sign} {getattr(m, key):g}" for m in info.metadata for key, sign in _SIGNS if hasattr(m, key)
+        ]
+        if typing.get_origin(info.annotation) is typing.Literal:
+            bounds = [" | ".join(map(str, typing.get_args(info.annotation)))]
+        extra = f"default {_scalar(info.default)}" + "".join(f", {b}" for b in bounds)
+        yield Entry((*prefix, name), value, f"{info.description} ({extra})")
+
+
+def render(sections: Mapping[str, typing.Iterable[Entry]]) -> str:
+    """Return a ROS 2 parameter file: per node, each key under a comment with meaning, default and bounds."""
+    lines: list[str] = []
+    for node, content in sections.items():
+        lines += [f"/**/{node}:", "  ros__parameters:"]
+        open_path: tuple[str, ...] = ()
+        for entry in content:
+            *groups, key = entry.path
+            common = 0
+            while common < min(len(groups), len(open_path)) and groups[common] == open_path[common]:
+                common += 1
+            lines += ["  " * (depth + 2) + f"{groups[depth]}:" for depth in range(common, len(groups))]
+            open_path = tuple(groups)
+            indent = "  " * (len(groups) + 2)
+            lines += textwrap.wrap(
+                entry.comment, 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+            )
+            lines.append(f"{indent}{key}: {_scalar(entry.value)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+_SIGNS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+
+
+def _scalar(value: Any) -> str:
+    # JSON is YAML; a ROS double must show its point, which JSON floats do.
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
