@@ -56,6 +56,10 @@ class FailSafeSettings:
             "description": "Monitors that must all speak before start-up ends; others count once heard."
         },
     )
+    state_file: str = field(
+        default="",
+        metadata={"description": "File that keeps a stop over a restart; empty keeps none."},
+    )
 
     def __post_init__(self) -> None:
         if problems := [p for f in dataclasses.fields(self) if (p := _problem(f, getattr(self, f.name)))]:
@@ -98,6 +102,8 @@ def _problem(known: dataclasses.Field[Any], value: Any) -> str | None:
     if known.name == "sources":
         texts = isinstance(value, (list, tuple)) and all(isinstance(v, str) and v for v in value)
         return None if texts else f"{said}: expected a list of monitors' names"
+    if isinstance(known.default, str):
+        return None if isinstance(value, str) else f"{said}: expected a path"
     if isinstance(known.default, bool):
         return None if isinstance(value, bool) else f"{said}: expected true or false"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

@@ -1,0 +1,31 @@
+"""Qualities of service of the topics, as DESIGN §5 lays them down."""
+
+from __future__ import annotations
+
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
+
+NEWEST_IMAGE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""An old frame is worth nothing."""
+
+SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""As tf2 and camera drivers publish what does not change."""
+
+RESULT = QoSProfile(depth=10)
+"""Detections and verdicts: small, and none may be lost."""
+
+FAIL_SAFE_PERIOD_S = 0.025
+FAIL_SAFE_LEASE = Duration(nanoseconds=100_000_000)
+
+FAIL_SAFE = QoSProfile(
+    depth=1,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    deadline=FAIL_SAFE_LEASE,
+    liveliness=LivelinessPolicy.MANUAL_BY_TOPIC,
+    liveliness_lease_duration=FAIL_SAFE_LEASE,
+)
+"""Its publisher's death is seen by any subscriber that asks for deadline or liveliness."""
+
+LEVEL = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

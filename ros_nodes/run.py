@@ -1,0 +1,40 @@
+"""Starting and stopping a node's process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from edgeguard.errors import EdgeGuardError
+
+
+def run(make: Callable[[], Node], *, autostart: Callable[[Node], bool] | None = None) -> int:
+    """Make a node and spin it until it is interrupted; return the process's exit code.
+
+    A user's error is one message on stderr and exit code 2.
+
+    Args:
+        make: makes the node.
+        autostart: brings a lifecycle node up; false says that it could not, and why stands in the log.
+    """
+    rclpy.init()
+    node = None
+    try:
+        node = make()
+        if autostart is not None and not autostart(node):
+            return 2
+        rclpy.spin(node)
+    except EdgeGuardError as e:
+        print(f"edgeguard: {e}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,147 @@
+"""A verdict as `diagnostic_msgs/DiagnosticArray` and back.
+
+The first status is the whole verdict: its `json` value is the very line that `events.jsonl` would hold. One
+status a check follows, for people and dashboards. `hardware_id` names the monitor. No NumPy here: the
+fail-safe process reads verdicts with this module.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from edgeguard.errors import MessageError
+from edgeguard.verdict import SCHEMA, Alarm, Cause, Coverage, Level, Subject, SubjectKind, Verdict
+
+SUMMARY = "edgeguard: verdict"
+_PREFIX = "edgeguard: "
+_KIND = "verdict"
+_STATUS = {
+    Level.NOMINAL: DiagnosticStatus.OK,
+    Level.CAUTION: DiagnosticStatus.WARN,
+    Level.FAIL_SAFE: DiagnosticStatus.ERROR,
+}
+
+
+def to_time(stamp_ns: int) -> Time:
+    """Return nanoseconds as a message's stamp."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def status_level(level: Level) -> bytes:
+    """Return a level as `DiagnosticStatus` says it."""
+    return bytes(_STATUS[level])
+
+
+def to_message(verdict: Verdict, *, source: str, frame_id: str, age_ms: float) -> DiagnosticArray:
+    """Build the message of a verdict.
+
+    Args:
+        verdict: what to tell.
+        source: the monitor's fully qualified name.
+        frame_id: the image's frame.
+        age_ms: from the image's stamp to now, ms.
+    """
+    msg = DiagnosticArray()
+    msg.header.stamp = to_time(verdict.stamp_ns)
+    msg.header.frame_id = frame_id
+    msg.status = [_summary(verdict, source, age_ms)]
+    msg.status += [_check(name, coverage, verdict, source) for name, coverage in verdict.coverage.items()]
+    return msg
+
+
+def from_message(msg: Any) -> Verdict:
+    """Read a verdict back.
+
+    Raises:
+        MessageError: the message is no verdict, or contradicts itself.
+    """
+    if not msg.status or msg.status[0].name != SUMMARY:
+        raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
+    summary = msg.status[0]
+    line = next((v.value for v in summary.values if v.key == "json"), None)
+    try:
+        values = json.loads(line)
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']!r} is not {SCHEMA!r}")
+        verdict = Verdict(
+            stamp_ns=_integer(values["stamp_ns"]),
+            level=Level[values["level"]],
+            alarms=tuple(_alarm(a) for a in values["alarms"]),
+            coverage={s.name.removeprefix(_PREFIX): _coverage(s) for s in msg.status[1:]},
+            has_image=bool(values["has_image"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise MessageError(_KIND, f"cannot be read: {type(e).__name__}: {e}") from e
+    if to_time(verdict.stamp_ns) != msg.header.stamp or bytes(summary.level) != status_level(verdict.level):
+        raise MessageError(_KIND, "its JSON line contradicts its header or status level")
+    return verdict
+
+
+def _summary(verdict: Verdict, source: str, age_ms: float) -> DiagnosticStatus:
+    worst = verdict.alarms[0] if verdict.alarms else None
+    values = {"json": verdict.to_json(), "age_ms": f"{age_ms:.3f}"}
+    values |= {f"stage_ms.{name}": f"{ms:.3f}" for name, ms in verdict.stage_ms.items()}
+    text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""
+    message = f"{verdict.level.name} {text}".rstrip()
+    return _status(SUMMARY, verdict.level, message, source, values)
+
+
+def _check(name: str, coverage: Coverage, verdict: Verdict, source: str) -> DiagnosticStatus:
+    counts = coverage.to_dict()
+    alarms = [a for a in verdict.alarms if a.check == name]
+    level = max((a.level for a in alarms), default=Level.NOMINAL)
+    text = alarms[0].reason if alarms else ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+    values = {k: str(n) for k, n in counts.items()}
+    status = _status(_PREFIX + name, level, text or "nothing to look at", source, values)
+    if not alarms and not coverage.passed and (coverage.unobservable or coverage.skipped):
+        # Unobservable is never pass.
+        status.level = DiagnosticStatus.STALE
+    return status
+
+
+def _status(name: str, level: Level, text: str, source: str, values: dict[str, str]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=status_level(level),
+        name=name,
+        message=text,
+        hardware_id=source,
+        values=[KeyValue(key=k, value=v) for k, v in values.items()],
+    )
+
+
+def _alarm(values: dict[str, Any]) -> Alarm:
+    subject = values["subject"]
+    box = subject.get("box")
+    return Alarm(
+        check=str(values["check"]),
+        subject=Subject(
+            SubjectKind(subject["kind"]), subject["id"], subject.get("class", ""), tuple(box) if box else None
+        ),
+        cause=Cause(values["cause"]),
+        level=Level[values["level"]],
+        reason=str(values["reason"]),
+        measured={k: _number(v) for k, v in values["measured"].items()},
+        evidence=_number(values["evidence"]),
+        threshold=_number(values["threshold"]),
+        onset_ns=_integer(values["onset_ns"]),
+    )
+
+
+def _coverage(status: Any) -> Coverage:
+    counts = {v.key: int(v.value) for v in status.values}
+    return Coverage(counts["pass"], counts["fail"], counts["unobservable"], counts["skipped"])
+
+
+def _number(value: Any) -> float:
+    # A verdict's JSON says null for what was not measured.
+    return float("nan") if value is None else float(value)
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected an integer, got {value!r}")
+    return value
