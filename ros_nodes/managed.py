@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from edgeguard.config import Settings
-from edgeguard.errors import EdgeGuardError
+from edgeguard.errors import EdgeGuardError, ParameterError
 from ros_nodes.parameters import NODE_OPTIONS
 
 
@@ -19,12 +19,18 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, **NODE_OPTIONS)
-        # Not a setting: it says who brings the node up, and is read once.
-        if not self.has_parameter("autostart"):
-            self.declare_parameter("autostart", True)
-        self._autostart = self.get_parameter("autostart").value
-        self.undeclare_parameter("autostart")
+        self._autostart = self.flag("autostart", True)
         self.active = False
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Read a switch that is no setting: it says how the process is to run, and is read once."""
+        if not self.has_parameter(name):
+            return default
+        value = self.get_parameter(name).value
+        self.undeclare_parameter(name)
+        if not isinstance(value, bool):
+            raise ParameterError(self.get_name(), [f"{name} = {value!r}: expected true or false"])
+        return value
 
     @property
     def now_ns(self) -> int:
@@ -52,7 +58,7 @@ class ManagedNode(LifecycleNode):
         if not self._autostart:
             return True
         good = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() is good and self.trigger_activate() is good
+        return self.trigger_configure() == good and self.trigger_activate() == good
 
     def refuse_while_active(self, changed: bool, what: str) -> None:
         """Raise where something that only `configure` reads would be changed on a node that runs."""

@@ -35,12 +35,21 @@ class PerceptionNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("perception_node")
         self._settings = PerceptionNodeSettings()
+        self._build_only = self.flag("build_only", False)
         self._engine: Engine | None = None
         self._subscription: Subscription[Any] | None = None
         self._publisher: LifecyclePublisher[Any] | None = None
         SettingsParameters(
             self, accept=self._accept, apply=self._apply, describe=descriptions(self._settings)
         )
+
+    def autostart(self) -> bool:
+        """As any managed node; with `build_only`, have the engine ready on disk and leave."""
+        if not self._build_only:
+            return super().autostart()
+        self.configure()
+        self.cleanup()
+        raise SystemExit(0)
 
     def configure(self) -> None:
         vision = vision_msgs()

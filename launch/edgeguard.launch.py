@@ -1,0 +1,111 @@
+"""Brings up perception, monitor and fail-safe: `ros2 launch edgeguard edgeguard.launch.py --show-args`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from launch import LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.conditions import IfCondition, UnlessCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(__file__).resolve().parent.parent
+PROFILE = SHARE / "config" / "fastdds_large_data.xml"
+
+ARGUMENTS = {
+    "params_file": (str(SHARE / "config" / "monitor.param.yaml"), "parameter file of all nodes"),
+    "namespace": ("", "namespace of all nodes"),
+    "engine": ("yolox_nano", "perception engine: a name under engines/ or a path to an engine.yaml"),
+    "perception": ("true", "false: the detections come from another detector"),
+    "transport": ("raw", "type of the image topic: raw or compressed"),
+    "image": ("/camera/image", "camera images"),
+    "camera_info": ("/camera/camera_info", "camera model"),
+    "points": ("/lidar/points", "LiDAR sweeps"),
+    "detections": ("detections", "camera detections: from perception_node, or from another detector"),
+    "lidar_detections": ("/lidar/detections", "LiDAR detections, where there are any"),
+    "odometry": ("/odom", "ego motion, where there is any"),
+    "verdict": ("verdict", "verdicts"),
+    "fail_safe": ("fail_safe", "std_msgs/Bool, true means stop"),
+    "level": ("level", "the level in words"),
+    "expected": ("[camera, detections]", "streams that are missed from the start where they do not come"),
+    "state_file": ("", "file that keeps a stop over a restart"),
+    "use_sim_time": ("false", "take the time from /clock"),
+    "autostart": ("true", "false: a lifecycle manager brings perception and monitor up"),
+    "build_only": ("false", "build and cache the engine, then leave"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the description; every argument is declared with its default and meaning."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, *_transport(), *_nodes()])
+
+
+def _transport() -> list[LaunchDescriptionEntity]:
+    """Shared memory for large messages, unless the user has a profile of their own."""
+    name = "FASTDDS_DEFAULT_PROFILES_FILE"
+    if os.environ.get("ROS_DISTRO") in ("humble", "iron"):
+        name = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    if os.environ.get(name) or os.environ.get("FASTDDS_BUILTIN_TRANSPORTS"):
+        return []
+    return [SetEnvironmentVariable(name, str(PROFILE))]
+
+
+def _nodes() -> list[Node]:
+    """The three nodes; the fail-safe first, since it holds the vehicle until the others are up."""
+    argument = LaunchConfiguration
+    managed = {"autostart": ParameterValue(argument("autostart"), value_type=bool)}
+    transport = {"inputs.transport": argument("transport")}
+    running = UnlessCondition(argument("build_only"))
+    build_only = {"build_only": ParameterValue(argument("build_only"), value_type=bool)}
+    failsafe = _node(
+        "failsafe_node",
+        [{"state_file": ParameterValue(argument("state_file"), value_type=str)}],
+        {
+            "input/verdict": argument("verdict"),
+            "output/fail_safe": argument("fail_safe"),
+            "output/level": argument("level"),
+        },
+        running,
+    )
+    monitor = _node(
+        "monitor_node",
+        [managed, transport, {"inputs.expected": ParameterValue(argument("expected"), value_type=list[str])}],
+        {
+            f"input/{name}": argument(name)
+            for name in ("image", "camera_info", "points", "detections", "lidar_detections", "odometry")
+        }
+        | {"output/verdict": argument("verdict")},
+        running,
+    )
+    perception = _node(
+        "perception_node",
+        [managed, build_only, transport, {"engine": ParameterValue(argument("engine"), value_type=str)}],
+        {"input/image": argument("image"), "output/detections": argument("detections")},
+        IfCondition(argument("perception")),
+    )
+    return [failsafe, monitor, perception]
+
+
+def _node(
+    name: str, parameters: list[dict[str, object]], remappings: dict[str, object], condition: object
+) -> Node:
+    common = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
+    return Node(
+        package="edgeguard",
+        executable=name,
+        name=name,
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), *parameters, common],
+        remappings=list(remappings.items()),
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+        condition=condition,
+    )
