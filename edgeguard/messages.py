@@ -223,6 +223,8 @@ def camera_model(msg: Any, *, rectified: bool = False) -> CameraModel:
         raise MessageError("CameraInfo", "the camera is not calibrated: its focal length is not positive")
     if np.any(distortion != 0) and len(distortion) not in lengths:
         raise MessageError("CameraInfo", f"{model} with {len(distortion)} distortion coefficients")
+    if not (int(msg.width) > 0 and int(msg.height) > 0):
+        raise MessageError("CameraInfo", f"the image is {msg.width}x{msg.height} pixels")
     binning = np.array([max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)])
     roi = msg.roi
     offset = np.array([int(roi.x_offset), int(roi.y_offset)])

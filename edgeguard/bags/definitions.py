@@ -7,6 +7,7 @@ renamed a box's centre. Bags in sqlite3 before Iron hold no definitions, so the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 from rosbags.interfaces.typing import Typesdict
@@ -69,10 +70,11 @@ class Decoder:
     def __init__(self, msgtype: str, definition: str) -> None:
         self.msgtype = msgtype
         self._stores = [_standard()]
-        if msgtype.startswith("vision_msgs/") and definition:
-            self._stores = [_embedded(msgtype, definition)]
-        elif msgtype.startswith("vision_msgs/"):
-            self._stores = [typestore(), typestore(old_vision_msgs=True)]
+        if msgtype.startswith("vision_msgs/"):
+            self._stores = [_standard(), _old_vision_msgs()]
+            # A definition that is damaged is as good as none: rosbags' parser raises whatever it meets.
+            with suppress(Exception):
+                self._stores = [_embedded(msgtype, definition)] if definition else self._stores
 
     @property
     def store(self) -> Typestore:
@@ -102,6 +104,11 @@ class Decoder:
 @lru_cache(maxsize=1)
 def _standard() -> Typestore:
     return typestore()
+
+
+@lru_cache(maxsize=1)
+def _old_vision_msgs() -> Typestore:
+    return typestore(old_vision_msgs=True)
 
 
 @lru_cache(maxsize=16)

@@ -37,11 +37,35 @@ def is_intact(path: Path) -> bool:
     """Whether a storage file can be read to its end, found by reading it."""
     if path.suffix == ".mcap":
         return not SalvagedMcap(path).lost
+    if sqlite_shortfall(path):
+        return False
     try:
         with Reader(path), sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True) as db:
             return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except Exception:  # whatever it is, the salvager names it
         return False
+
+
+def sqlite_shortfall(path: Path) -> str:
+    """What a sqlite3 file's header and its neighbour say is missing; empty for none.
+
+    SQLite itself fills a last page that is cut short with zeros and says nothing, and `rosbags` reads past
+    a write-ahead log.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        return f"{wal.name} beside it holds messages that were not merged (sqlite3 {path.name} .dump merges them)"
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        return "it is no SQLite database"
+    (page_size,) = struct.unpack_from(">H", head, 16)
+    changes, pages = struct.unpack_from(">II", head, 24)
+    (valid_for,) = struct.unpack_from(">I", head, 92)
+    size, expected = path.stat().st_size, pages * (65536 if page_size == 1 else page_size)
+    if changes == valid_for and size < expected:
+        return f"{expected - size} of its {expected} bytes are missing"
+    return ""
 
 
 class _Message(NamedTuple):
@@ -211,6 +235,10 @@ class SalvagedSqlite:
         for topic, log_ns, _ in self._rows(self.lost.append):
             counts[topic] += 1
             self.start_ns = min(self.start_ns, log_ns)
+        if not self.lost:
+            self.lost.append(
+                f"damaged ({sqlite_shortfall(path) or 'fails its check'}); every row found was read"
+            )
         self.connections = [
             Connection(name, msgtype, definition, "", counts[i], encoding)
             for i, (name, msgtype, definition, encoding) in self._topics.items()

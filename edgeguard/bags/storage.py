@@ -16,7 +16,7 @@ from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader
 
 from edgeguard.bags.connection import Connection
-from edgeguard.bags.salvage import SalvagedMcap, SalvagedSqlite, is_intact
+from edgeguard.bags.salvage import SalvagedMcap, SalvagedSqlite, is_intact, sqlite_shortfall
 from edgeguard.errors import BagError
 
 if sys.version_info >= (3, 14):
@@ -94,21 +94,26 @@ class Storage:
         """Yield topic, log time and CDR of every message, file after file, by log time within a file."""
         by_key = {(c.topic, c.msgtype): c for c in self.connections}
         for path, file in self._files:
-            stream = file.messages()
-            while True:
-                try:
-                    topic, msgtype, log_ns, data = next(stream)
-                    if data[:4] == ZSTD_MAGIC:  # CDR begins with 0: this message was compressed alone
+            for topic, msgtype, log_ns, data in self._guarded(path, file):
+                if data[:4] == ZSTD_MAGIC:  # CDR begins with 0: this message was compressed alone
+                    try:
                         data = zstd.decompress(data)
-                except StopIteration:
-                    break
-                except zstd.ZstdError as e:
-                    self._damaged(path, f"a message of {topic} is damaged ({e})")
-                    continue
-                except Exception as e:  # rosbags raises what its parsers meet on damaged bytes
-                    self._damaged(path, f"damaged in its middle ({_reason(e)})")
-                    break
+                    except zstd.ZstdError as e:
+                        self._damaged(path, f"a message of {topic} is damaged ({e})")
+                        continue
                 yield by_key[topic, msgtype], log_ns, data
+
+    def _guarded(self, path: Path, file: _File) -> Iterator[tuple[str, str, int, bytes]]:
+        stream = file.messages()
+        while True:
+            try:
+                message = next(stream)
+            except StopIteration:
+                return
+            except Exception as e:  # rosbags raises what its parsers meet on damaged bytes
+                self._damaged(path, f"damaged in its middle ({_reason(e)})")
+                return
+            yield message
 
     def _damaged(self, path: Path, problem: str) -> None:
         if not self._partial:
@@ -165,10 +170,9 @@ class Storage:
             self._damaged(path, "is empty (0 bytes)")
             return None
         plain = self._inflated(path) if path.suffix == ".zstd" else path
-        intact = True
-        if self._partial:
-            intact = is_intact(plain)
-        if intact:
+        if not self._partial or is_intact(plain):
+            if plain.suffix == ".db3" and (missing := sqlite_shortfall(plain)):
+                self._damaged(path, f"is truncated or damaged ({missing})")
             try:
                 return _IntactFile(plain)
             except Exception as e:  # rosbags raises what its parsers meet on damaged bytes

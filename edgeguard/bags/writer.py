@@ -14,7 +14,7 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys.store import Typestore
 
 from edgeguard.bags.connection import Connection
-from edgeguard.bags.definitions import Decoder, typestore
+from edgeguard.bags.definitions import typestore
 from edgeguard.errors import BagError
 
 
@@ -98,8 +98,11 @@ class BagWriter:
         key = c.topic, c.msgtype
         if key not in self._connections:
             definition, digest = c.definition, c.digest
-            if not definition and c.msgtype in (types := Decoder(c.msgtype, "").store).fielddefs:
-                definition, digest = types.generate_msgdef(c.msgtype, 2)[0], types.hash_rihs01(c.msgtype)
+            # Of vision_msgs there are two layouts: no definition is better than the wrong one.
+            known = c.msgtype in self.store.fielddefs and not c.msgtype.startswith("vision_msgs/")
+            if not definition and known:
+                definition, _ = self.store.generate_msgdef(c.msgtype, ros_version=2)
+                digest = self.store.hash_rihs01(c.msgtype)
             self._connections[key] = self._writer.add_connection(
                 c.topic,
                 c.msgtype,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,15 @@ def check_drive(reader: BagReader, frames: int = 4) -> None:
     assert set(by_channel) == {*Channel, CAMERA_INFO, TF_STATIC} - {Channel.RADAR}
     for i in range(frames):
         image, cloud, boxes = (by_channel[c][i] for c in (Channel.CAMERA, Channel.LIDAR, Channel.DETECTIONS))
-        boxes_3d, ego, camera = (by_channel[c][i] for c in (Channel.LIDAR_DETECTIONS, Channel.EGO, CAMERA_INFO))
+        boxes_3d, ego, camera = (
+            by_channel[c][i] for c in (Channel.LIDAR_DETECTIONS, Channel.EGO, CAMERA_INFO)
+        )
         assert isinstance(image, Image) and np.array_equal(image.bgr, rec.image(i).bgr)
         assert isinstance(cloud, PointCloud) and np.array_equal(cloud.xyz, rec.cloud(i).xyz)
-        assert np.array_equal(cloud.intensity, rec.cloud(i).intensity) and cloud.stamp_ns == rec.cloud(i).stamp_ns
+        assert (
+            np.array_equal(cloud.intensity, rec.cloud(i).intensity)
+            and cloud.stamp_ns == rec.cloud(i).stamp_ns
+        )
         assert isinstance(boxes, Detections) and np.allclose(boxes.xyxy, rec.boxes(i).xyxy)
         assert boxes.labels == ["car", "person"] and boxes.stamp_ns == image.stamp_ns
         assert isinstance(boxes_3d, Detections3D) and np.array_equal(boxes_3d.center, rec.boxes_3d(i).center)
@@ -92,7 +98,8 @@ def test_a_stream_keeps_its_class_numbers(tmp_path: Path) -> None:
     """The second message begins with another class: its number must not change."""
     first, second = rec.boxes(0, 2), rec.boxes(1, 2).select(np.array([1, 0]))
     messages = [
-        ("/boxes", rec.BOXES, m.stamp_ns, rec.to_detections_msg(rec.STORE, m, "camera")) for m in (first, second)
+        ("/boxes", rec.BOXES, m.stamp_ns, rec.to_detections_msg(rec.STORE, m, "camera"))
+        for m in (first, second)
     ]
     with BagReader(rec.write(tmp_path / "bag", messages)) as reader:
         values = [i.value for i in reader.messages()]
@@ -114,8 +121,6 @@ def test_rectified_images_use_the_projection_matrix(tmp_path: Path) -> None:
 
 def test_a_message_that_ends_in_its_middle(tmp_path: Path) -> None:
     path = rec.write(tmp_path / "bag", rec.drive(), plugin="sqlite3")
-    import sqlite3
-
     with sqlite3.connect(rec.storage_file(path)) as db:
         db.execute("UPDATE messages SET data = substr(data, 1, 200) WHERE id = 2")
     with pytest.raises(BagError, match=r"bag: a message of /camera/image .*ends in its middle.*--partial"):
