@@ -215,7 +215,8 @@ def radar_msg(names: list[str], columns: np.ndarray) -> Msg:
     fields = [Msg(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate(names)]
     return Msg(
         header=HEADER, height=1, width=len(columns), fields=fields, is_bigendian=False,
-        point_step=4 * len(names), row_step=4 * columns.size, data=columns.astype("<f4").tobytes(), is_dense=True,
+        point_step=4 * len(names), row_step=4 * columns.size, is_dense=True,
+        data=columns.astype("<f4").tobytes(),
     )  # fmt: skip
 
 
@@ -354,3 +355,29 @@ def test_detections_3d(layout: str) -> None:
     assert found.center.tolist() == [[1, 2, 3]] and found.size.tolist() == [[4, 5, 6]]
     assert found.orientation.tolist() == [[0, 0, 0, 1]] and found.score.tolist() == [-1.5]
     assert found.class_names == ("car",) and found.frame_id == "sensor"
+
+
+def test_messages_of_rclpy() -> None:
+    """The vehicle's message objects, with their own arrays, as a node gets them from DDS."""
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    from rclpy.serialization import deserialize_message, serialize_message
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+
+    def through_cdr(msg: Any) -> Any:
+        msg.header.stamp.sec, msg.header.stamp.nanosec, msg.header.frame_id = 3, 7, "sensor"
+        return deserialize_message(serialize_message(msg), type(msg))
+
+    raw = array.array("B", scene().tobytes())
+    image = messages.image(through_cdr(Image(height=32, width=48, encoding="bgr8", step=144, data=raw)))
+    assert np.array_equal(image.bgr, scene()) and image.stamp_ns == 3_000_000_007
+    png = array.array("B", cv2.imencode(".png", scene())[1].tobytes())
+    image = messages.compressed_image(through_cdr(CompressedImage(format="png", data=png)))
+    assert np.array_equal(image.bgr, scene())
+    fields = [PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate("xyz")]
+    points = np.arange(12, dtype=np.float32).reshape(4, 3)
+    cloud = PointCloud2(height=1, width=4, fields=fields, point_step=12, row_step=48)
+    cloud.data = array.array("B", points.tobytes())
+    assert np.array_equal(messages.point_cloud(through_cdr(cloud)).xyz, points)
+    camera = CameraInfo(width=48, height=32, distortion_model="plumb_bob", d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    camera.k = [20.0, 0.0, 24.0, 0.0, 20.0, 16.0, 0.0, 0.0, 1.0]
+    assert messages.camera_model(through_cdr(camera)).focal == 20

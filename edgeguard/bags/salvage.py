@@ -54,7 +54,7 @@ def sqlite_shortfall(path: Path) -> str:
     """
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
-        return f"{wal.name} beside it holds messages that were not merged (sqlite3 {path.name} .dump merges them)"
+        return f"{wal.name} beside it holds messages that were not merged (open it once with sqlite3)"
     with path.open("rb") as file:
         head = file.read(100)
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):

@@ -195,3 +195,13 @@ def test_partial_on_an_intact_recording_changes_nothing(bag: Path) -> None:
     items, lost = read(bag, partial=True)
     assert keys(items) == keys(read(bag, partial=False)[0]) and lost == ()
     assert len(items) == len(set(keys(items))) and np.all(np.diff([i.log_ns for i in items]) >= 0)
+
+
+def test_a_write_ahead_log_that_was_not_merged(tmp_path: Path) -> None:
+    """A recorder that was killed leaves its last messages in a file beside."""
+    path = rec.storage_file(rec.write(tmp_path / "bag", rec.drive(), plugin="sqlite3"))
+    path.with_name(path.name + "-wal").write_bytes(b"log")
+    with pytest.raises(BagError, match="db3-wal beside it"):
+        BagReader(path)
+    items, lost = read(path, partial=True)
+    assert len(items) == 25 and "db3-wal" in lost[0]

@@ -123,9 +123,9 @@ def test_a_message_that_ends_in_its_middle(tmp_path: Path) -> None:
     path = rec.write(tmp_path / "bag", rec.drive(), plugin="sqlite3")
     with sqlite3.connect(rec.storage_file(path)) as db:
         db.execute("UPDATE messages SET data = substr(data, 1, 200) WHERE id = 2")
-    with pytest.raises(BagError, match=r"bag: a message of /camera/image .*ends in its middle.*--partial"):
-        with BagReader(path) as reader:
-            list(reader.messages())
+    words = r"bag: a message of /camera/image .*ends in its middle.*--partial"
+    with pytest.raises(BagError, match=words), BagReader(path) as reader:
+        list(reader.messages())
     with BagReader(path, partial=True) as reader:
         assert len(list(reader.messages())) == 24
         assert len(reader.lost) == 1 and "/camera/image: 1 message(s)" in reader.lost[0]
@@ -135,9 +135,9 @@ def test_an_unknown_encoding_names_itself(tmp_path: Path) -> None:
     msg = rec.to_image_msg(rec.STORE, rec.image(0))
     msg.encoding = "32FC1"
     path = rec.write(tmp_path / "bag", [("/depth", rec.IMAGE, rec.T0, msg)])
-    with pytest.raises(BagError, match="/depth.*encoding '32FC1' is none of bgr8"):
-        with BagReader(path) as reader:
-            list(reader.messages())
+    words = "/depth.*encoding '32FC1' is none of bgr8"
+    with pytest.raises(BagError, match=words), BagReader(path) as reader:
+        list(reader.messages())
 
 
 def test_kitti_a(shared: Path) -> None:
