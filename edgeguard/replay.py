@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, TextIO
 
 from edgeguard import __version__, report
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
@@ -24,10 +24,7 @@ from edgeguard.failsafe_settings import FailSafeSettings
 from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.report import DriveRecord, Summary
 from edgeguard.report.summary import Source
-from edgeguard.types import Channel, Frame, Image
-
-if TYPE_CHECKING:
-    from edgeguard.engine import Engine
+from edgeguard.types import Channel, Detections, Frame, Image
 
 DEFAULT_ENGINE = "yolox_nano"
 NO_ENGINE = "none"
@@ -45,6 +42,14 @@ MAX_SILENT_LOOKS = 200
 
 Progress = Callable[[int, int], None]
 """Told how many of how many messages have been read."""
+
+
+class Detector(Protocol):
+    """What makes detections of an image: an open `edgeguard.engine.Engine`, or the simulated world's own."""
+
+    name: str
+
+    def detect(self, image: Image) -> Detections: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def replay(
     *,
     out: Path,
     settings: ReplaySettings | None = None,
-    engine: str | Engine | None = None,
+    engine: str | Detector | None = None,
     topics: Mapping[Channel | str, str] | None = None,
     partial: bool = False,
     on_progress: Progress | None = None,
@@ -136,7 +141,7 @@ class _Drive:
         self,
         settings: ReplaySettings,
         reader: BagReader,
-        engine: Engine | None,
+        engine: Detector | None,
         results: _Results,
         on_progress: Progress | None,
     ) -> None:
@@ -269,8 +274,8 @@ class _Results:
 
 
 def _detector(
-    reader: BagReader, settings: ReplaySettings, engine: str | Engine | None, stack: ExitStack
-) -> Engine | None:
+    reader: BagReader, settings: ReplaySettings, engine: str | Detector | None, stack: ExitStack
+) -> Detector | None:
     """The engine to detect with, if any; one that is opened here is closed with the stack."""
     has_images = Channel.CAMERA.value in reader.topics
     if engine is None:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import replay
+from edgeguard.cli import demo, replay
 from edgeguard.errors import EdgeGuardError
 
 USER_ERROR = 2
@@ -21,6 +21,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("replay")(replay.replay)
+app.command("demo")(demo.demo)
+
+
+@app.command(
+    "engine",
+    help="Perception engines: list what there is.",
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+)
+def _engine(context: typer.Context) -> None:
+    from edgeguard.cli import engine
+
+    engine.app(context.args, prog_name="edgeguard engine")
 
 
 def _version(value: bool) -> None:

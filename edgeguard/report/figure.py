@@ -124,7 +124,7 @@ def _layout(has_evidence: bool) -> dict[str, Any]:
 
 
 def _seconds(now_ns: Sequence[int], start: int) -> F64:
-    return (np.frombuffer(now_ns, np.int64) - start) / 1e9 if len(now_ns) else np.zeros(0)  # type: ignore[call-overload, no-any-return]
+    return (np.frombuffer(now_ns, np.int64) - start) / 1e9 if len(now_ns) else np.zeros(0)  # type: ignore[call-overload]
 
 
 def _thinned(t: F64, y: NDArray[np.float64]) -> tuple[F64, F64]:
