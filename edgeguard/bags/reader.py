@@ -88,13 +88,13 @@ class BagReader:
         self._decoders: dict[tuple[str, str], Decoder] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self._bad: Counter[tuple[str, str]] = Counter()
+        self._topics: dict[Channel | str, str] = {}
+        self._channels: dict[tuple[str, str], Channel | str] = {}
         try:
             chosen = choose(self.path, self._storage.connections, dict(topics or {}), self._has_doppler)
         except BaseException:
             self.close()
             raise
-        self._topics: dict[Channel | str, str] = {}
-        self._channels: dict[tuple[str, str], Channel | str] = {}
         for name, connections in chosen.items():
             channel = _CHANNELS.get(name, name)
             self._topics[channel] = connections[0].topic
@@ -195,10 +195,14 @@ class BagReader:
         )
 
     def _has_doppler(self, connection: Connection) -> bool:
-        for raw in self._storage.messages():
-            if raw[0] is connection:
-                msg = self.decode(RawMessage(*raw))
-                return any(f.name in convert.DOPPLER_FIELDS for f in msg.fields)
+        """Whether the first readable message of a point cloud topic carries radial velocities."""
+        for raw in self.raw_messages():
+            if raw.connection is connection:
+                try:
+                    return any(f.name in convert.DOPPLER_FIELDS for f in self.decode(raw).fields)
+                except BagError:
+                    if not self.partial:
+                        raise
         return False
 
 

@@ -12,7 +12,7 @@ import sys
 from binascii import crc32
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -40,7 +40,7 @@ def is_intact(path: Path) -> bool:
     if sqlite_shortfall(path):
         return False
     try:
-        with Reader(path), sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True) as db:
+        with Reader(path), closing(_connect(path)) as db:
             return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except Exception:  # whatever it is, the salvager names it
         return False
@@ -214,6 +214,10 @@ def _decompressed(compression: str, data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
+
+
 class SalvagedSqlite:
     """A sqlite3 storage file read row by row, over damaged pages where it can be.
 
@@ -221,11 +225,11 @@ class SalvagedSqlite:
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
-        # Otherwise SQLite refuses a file that is shorter than its header says.
-        self._db.execute("PRAGMA writable_schema=ON")
+        self._db = _connect(path)
         self.lost: list[str] = []
         try:
+            # Otherwise SQLite refuses a file that is shorter than its header says.
+            self._db.execute("PRAGMA writable_schema=ON")
             self._topics = self._read_topics()
         except sqlite3.Error:
             self.close()

@@ -99,7 +99,7 @@ class Storage:
                     try:
                         data = zstd.decompress(data)
                     except zstd.ZstdError as e:
-                        self._damaged(path, f"a message of {topic} is damaged ({e})")
+                        self._damaged(path, f"a message of {topic} at log time {log_ns} ns is damaged ({e})")
                         continue
                 yield by_key[topic, msgtype], log_ns, data
 
@@ -118,7 +118,9 @@ class Storage:
     def _damaged(self, path: Path, problem: str) -> None:
         if not self._partial:
             raise BagError(path, problem, _PARTIAL)
-        self.lost.append(f"{path.name}: {problem}")
+        line = f"{path.name}: {problem}"
+        if line not in self.lost:  # a second reading meets the same damage
+            self.lost.append(line)
 
     def _find(self) -> list[Path]:
         """The storage files of the recording."""

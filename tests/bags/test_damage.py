@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +52,11 @@ def read(path: Path, *, partial: bool) -> tuple[list[BagItem], tuple[str, ...]]:
         return items, reader.lost
 
 
+@cache
+def _intact_keys(path: Path) -> list[tuple[int, str]]:
+    return keys(read(path, partial=False)[0])
+
+
 def keys(items: list[BagItem]) -> list[tuple[int, str]]:
     return [(i.log_ns, i.topic) for i in items]
 
@@ -68,12 +76,12 @@ def test_truncation(bag: Path, tmp_path: Path, share: float) -> None:
         assert abs(share) < 0.2, "a good part of the recording is there"
         return
     assert lost
-    intact = keys(read(bag, partial=False)[0])
+    intact = _intact_keys(bag)
     assert set(keys(items)) <= set(intact)
     assert share < 0.5 or len(items) > 0.4 * share * len(intact)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_changed_bytes(bag: Path, tmp_path: Path, data: st.DataObject) -> None:
     """Formats without checksums cannot show every change; whatever comes of it is a value or a `BagError`."""
@@ -205,3 +213,27 @@ def test_a_write_ahead_log_that_was_not_merged(tmp_path: Path) -> None:
         BagReader(path)
     items, lost = read(path, partial=True)
     assert len(items) == 25 and "db3-wal" in lost[0]
+
+
+def test_a_damaged_first_message_does_not_hide_the_radar(tmp_path: Path) -> None:
+    """Which cloud is the radar's is told by a message's fields, so by the first that is readable."""
+    clouds = [
+        ("/points", rec.CLOUD, rec.T0 + i, rec.to_point_cloud_msg(rec.STORE, rec.cloud(i))) for i in (0, 1)
+    ]
+    radar = [("/radar", t, log_ns, edit_fields(msg)) for _, t, log_ns, msg in clouds]
+    messages = [*rec.drive(1)[1:2], *clouds, *radar]
+    path = rec.write(tmp_path / "bag", messages, plugin="sqlite3")
+    with sqlite3.connect(rec.storage_file(path)) as db:
+        db.execute("UPDATE messages SET data = substr(data, 1, 60) WHERE id = 4")
+    with pytest.raises(BagError, match="/radar.*ends in its middle"):
+        BagReader(path)
+    with BagReader(path, partial=True) as reader:
+        assert reader.topics["radar"] == "/radar" and reader.topics["lidar"] == "/points"
+        assert len(list(reader.messages())) == 4 and "/radar: 1 message(s)" in reader.lost[0]
+
+
+def edit_fields(msg: Any) -> Any:
+    """The same cloud, its intensity called a radial velocity."""
+    renamed = copy.deepcopy(msg)
+    renamed.fields[3].name = "v_r"
+    return renamed
