@@ -72,7 +72,7 @@ class Decoder:
         self._stores = [_standard()]
         if msgtype.startswith("vision_msgs/"):
             self._stores = [_standard(), _old_vision_msgs()]
-            # A definition that is damaged is as good as none: rosbags' parser raises whatever it meets.
+            # A damaged definition is as good as none, and rosbags' parser raises whatever it meets.
             with suppress(Exception):
                 self._stores = [_embedded(msgtype, definition)] if definition else self._stores
 
@@ -113,7 +113,17 @@ def _old_vision_msgs() -> Typestore:
 
 @lru_cache(maxsize=16)
 def _embedded(msgtype: str, definition: str) -> Typestore:
+    """The types of an embedded definition, if their fields are named as in one of the published layouts."""
     is_idl = definition.startswith("=" * 80 + "\nIDL: ")
-    store = Typestore()
-    store.register(get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, msgtype))
+    types = get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, msgtype)
+    store = get_typestore(Stores.LATEST)
+    store.register(types)
+    for name in types:
+        published = [_field_names(s, name) for s in (_standard(), _old_vision_msgs())]
+        if _field_names(store, name) not in published:
+            raise ValueError(f"{name} is laid out as in no release")
     return store
+
+
+def _field_names(store: Typestore, name: str) -> list[str]:
+    return [field for field, _ in store.fielddefs[name][1]] if name in store.fielddefs else []
