@@ -12,13 +12,14 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
+from edgeguard.pairing import Pairing, pair
 from edgeguard.rig import CameraModel, Rig
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, I64, U8, Frame, PointCloud
+from edgeguard.types import F32, F64, U8, Frame, PointCloud
 from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
@@ -109,6 +110,7 @@ class SceneBuilder:
         self.last_pixels: U8 | None = None
         self.last_occupied: U8 | None = None
         self.lidar_held = np.zeros(CAMERA_CAPACITY)
+        self.partner = np.full(CAMERA_CAPACITY, -1, np.int64)
         self.camera_held = np.zeros(LIDAR_CAPACITY)
         self.stamp_ns: int | None = None
         self._camera: CameraModel | None = None
@@ -357,13 +359,36 @@ class Scene:
         return x
 
     @cached_property
+    def pairing(self) -> Pairing | None:
+        """Which track is which LiDAR object; None without LiDAR objects or an image to see them in."""
+        seen, t, builder = self.objects, self.tracks, self._builder
+        if seen is None or self.image_size is None:
+            return None
+        detections = self.frame.detections
+        xyxy = np.zeros((0, 4)) if detections is None else detections.xyxy.astype(np.float64)
+        track_of_detection = np.full(len(xyxy), -1, np.int64)
+        track_of_detection[t.detection[t.matched]] = np.flatnonzero(t.matched)
+        builder.partner[t.slot[t.is_new]] = -1
+        loyal = np.searchsorted(seen.id, builder.partner[t.slot])
+        loyal = np.where(np.isin(builder.partner[t.slot], seen.id), loyal, -1)
+        found = pair(
+            xyxy, track_of_detection, t.xyxy, self.size_range, loyal,
+            self.clipped(seen.xyxy), seen.center[:, 2], seen.matched, self.objects_are_classified,
+        )  # fmt: skip
+        builder.partner[t.slot] = np.where(
+            found.object_of >= 0, seen.id[found.object_of] if len(seen) else -1, builder.partner[t.slot]
+        )
+        return found
+
+    @cached_property
     def supported(self) -> NDArray[np.bool_]:
-        """(N,) whether LiDAR confirms a track now: an object there, or enough returns at its range."""
-        confirmed = self.partner[1] >= 0.3
-        support = self.support
+        """(N,) whether LiDAR confirms a track now: an object of its own, or enough returns at its range."""
+        support, pairing = self.support, self.pairing
+        confirmed = np.zeros(len(self.tracks), bool)
+        if self.objects_are_classified and pairing is not None:
+            confirmed |= pairing.object_of >= 0
         if support is not None:
-            enough = support.on >= np.maximum(3.0, 0.12 * support.expected)
-            confirmed = enough if not self.objects_are_classified else confirmed | enough
+            confirmed |= support.on >= np.maximum(3.0, 0.12 * support.expected)
         return confirmed
 
     @cached_property
@@ -381,54 +406,24 @@ class Scene:
     @cached_property
     def lidar_held_s(self) -> F64:
         """(N,) how long LiDAR had confirmed each track before this frame, s; fades over seconds."""
-        held = self._builder.lidar_held
-        held[self.tracks.slot[self.tracks.is_new]] = 0.0
-        before = held[self.tracks.slot].copy()
+        t, held = self.tracks, self._builder.lidar_held
+        held[t.slot[t.is_new]] = 0.0
+        before = held[t.slot].copy()
         if self.new_sweep:
-            gain = np.where(self.supported & self.tracks.matched, self.dt_s, -0.5 * self.dt_s)
-            held[self.tracks.slot] = np.clip(before + gain, 0.0, 2.0)
+            held[t.slot] = _held(before, self.supported & t.matched, self.dt_s)
         return before
 
     @cached_property
     def camera_held_s(self) -> F64:
         """(N,) how long the camera had boxed each LiDAR object before this frame, s; fades over seconds."""
-        seen = self.objects
-        if seen is None:
+        seen, held, pairing = self.objects, self._builder.camera_held, self.pairing
+        if seen is None or pairing is None:
             return np.zeros(0)
-        held = self._builder.camera_held
         held[seen.slot[seen.is_new]] = 0.0
         before = held[seen.slot].copy()
-        gain = np.where(self.boxed >= 0.3, self.dt_s, -0.5 * self.dt_s)
-        held[seen.slot] = np.clip(before + gain, 0.0, 2.0)
+        if self.frame.detections is not None:
+            held[seen.slot] = _held(before, pairing.boxed, self.dt_s)
         return before
-
-    @cached_property
-    def boxed(self) -> F64:
-        """(N,) how well this frame's best camera detection covers each LiDAR object, 0 to 1."""
-        seen, detections = self.objects, self.frame.detections
-        if seen is None or detections is None or not len(seen) or not len(detections):
-            return np.zeros(0 if seen is None else len(seen))
-        best: F64 = overlap_score(self.clipped(seen.xyxy), detections.xyxy.astype(np.float64)).max(axis=1)
-        return best
-
-    @cached_property
-    def partner(self) -> tuple[I64, F64]:
-        """Each track's LiDAR object of this frame (row, or -1) and how well they overlap (0 to 1).
-
-        Unlike a one-to-one assignment, several tracks may share an object: duplicate boxes are no attack.
-        """
-        n = len(self.tracks)
-        seen = self.objects
-        if seen is None or not len(seen) or not n:
-            return np.full(n, -1, np.int64), np.zeros(n)
-        overlap = overlap_score(self.tracks.xyxy, self.clipped(seen.xyxy))
-        overlap[:, ~seen.matched] = 0
-        # A box in front of a far object overlaps it too: they must also stand at about one range.
-        ratio = np.log(np.maximum(seen.center[:, 2], 0.5))[None, :] - np.log(self.size_range)[:, None]
-        overlap[np.abs(ratio) > 0.8] = 0
-        best = overlap.argmax(axis=1)
-        value = overlap[np.arange(n), best]
-        return np.where(value > 0, best, -1).astype(np.int64), value
 
     def clipped(self, xyxy: F64) -> F64:
         """Return boxes cut to the image; an object not wholly ahead of the camera becomes empty."""
@@ -438,15 +433,9 @@ class Scene:
         return cut
 
 
-def overlap_score(a: F64, b: F64) -> F64:
-    """Return (N, M) IoU, or most of the smaller box's covered share where one box holds the other."""
-    both = boxes.intersection(a, b)
-    area_a, area_b = boxes.area(a)[:, None], boxes.area(b)[None, :]
-    iou = both / np.maximum(area_a + area_b - both, 1e-9)
-    inner = both / np.maximum(np.minimum(area_a, area_b), 1e-9)
-    similar = np.minimum(area_a, area_b) / np.maximum(np.maximum(area_a, area_b), 1e-9)
-    score: F64 = np.maximum(iou, np.where(similar > 0.15, 0.6 * inner, 0.0))
-    return score
+def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
+    held: F64 = np.clip(before_s + np.where(now, dt_s, -0.5 * dt_s), 0.0, 2.0)
+    return held
 
 
 def covered_share(xyxy: F64, by: F64) -> F64:

@@ -24,8 +24,10 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
+from edgeguard.pairing import MIN_OVERLAP, Pairing
 from edgeguard.scene import Scene, covered_share
 from edgeguard.tracking import boxes
+from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.lidar import CAPACITY
 from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind
@@ -33,7 +35,14 @@ from edgeguard.verdict import Cause, SubjectKind
 # Surprisal of a disagreement on one frame, nats: how rarely good detectors disagree there.
 _HELD = 7.0
 _OPEN = 7.0
-_NEVER = 5.0
+_STRAY = 1.5
+_VEHICLE = objects.GROUPS.index("vehicle")
+_NEVER = np.array([{"vehicle": 7.5, "cycle": 5.0, "person": 3.5}.get(g, 3.0) for g in objects.GROUPS])
+
+# How a box sits on its object: jitter as a share of its width and in pixels, and how long that is learnt.
+_DRIFT_SHARE = 0.05
+_DRIFT_PX = 3.0
+_DRIFT_MEMORY_S = 1.0
 
 
 class ObjectAgreementSettings(Settings):
@@ -72,46 +81,76 @@ class ObjectAgreement:
         self.reset()
 
     def reset(self) -> None:
+        self._settled_s = 0.0
         self._appeared = np.zeros(CAPACITY, bool)
+        self._partner = np.full(CAMERA_CAPACITY, -1, np.int64)
+        self._known_s = np.zeros(CAMERA_CAPACITY)
+        self._offset = np.zeros(CAMERA_CAPACITY)
 
     def score(self, scene: Scene) -> list[Scores]:
         seen = scene.objects
-        if seen is None or scene.measured_objects is None:
+        if seen is None or scene.measured_objects is None or scene.pairing is None:
             return [Scores.unobservable(SubjectKind.TRACK, scene.tracks.id)]
-        return [self._tracks(scene), self._objects(scene)]
+        return [self._tracks(scene, scene.pairing), self._objects(scene, scene.pairing)]
 
-    def _tracks(self, scene: Scene) -> Scores:
+    def _tracks(self, scene: Scene, pairing: Pairing) -> Scores:
         """Camera tracks that LiDAR should hold."""
-        t, s = scene.tracks, self.settings
-        partner, overlap = scene.partner
+        t, s, seen = scene.tracks, self.settings, scene.objects
+        assert seen is not None
+        held = scene.lidar_held_s >= s.held_s
         told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
         told &= (scene.hidden < s.max_hidden) & (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
         told &= scene.size_range <= s.max_range_m
-        if not scene.objects_are_classified:
+        if scene.objects_are_classified:
+            # A neighbour's object is no excuse for one that was held and is gone.
+            missed = np.where(held, pairing.own_object, pairing.any_object) < MIN_OVERLAP
+        else:
             # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
-            told &= scene.lidar_held_s >= s.held_s
-        held = scene.lidar_held_s >= s.held_s
-        missed = (overlap < s.min_overlap) & ~scene.supported
-        surprise = np.where(missed, np.where(held, _HELD, _NEVER), 0.0)
-        surprise *= np.clip(t.confidence / 0.6, 0.0, 1.0)
-        seen = scene.objects
-        assert seen is not None
-        there = seen.center[np.maximum(partner, 0), 2] if len(seen) else np.full(len(t), np.nan)
+            missed, told = ~scene.supported, told & held
+        rare = np.where(held, _HELD, _NEVER[objects.GROUP[t.label]])
+        surprise = np.where(missed, rare, 0.0) * np.clip(t.confidence / 0.6, 0.0, 1.0)
+        drift = self._drift(scene, pairing)
+        surprise = np.where(missed, surprise, np.nan_to_num(0.5 * drift**2))
+        found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
             t.id,
             np.where(told, surprise, np.nan),
-            scene.unsupported_cause,
+            tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed)),
             {
                 "camera_sees": np.ones(len(t)),
-                "overlap": overlap,
+                "overlap": pairing.any_object,
                 "held_s": scene.lidar_held_s,
-                "range_m": np.where(partner >= 0, there, scene.size_range),
+                "range_m": np.where(pairing.object_of >= 0, found, scene.size_range),
                 "hidden_share": scene.hidden,
+                "drift_sigma": drift,
             },
         )
 
-    def _objects(self, scene: Scene) -> Scores:
+    def _drift(self, scene: Scene, pairing: Pairing) -> F64:
+        """How far each track's box has moved off its LiDAR object, against where it used to sit on it."""
+        t, seen = scene.tracks, scene.objects
+        drift = np.full(len(t), np.nan)
+        row = np.flatnonzero((pairing.object_of >= 0) & t.matched)
+        if seen is None or not scene.objects_are_classified or not len(row):
+            return drift
+        box, other = t.xyxy[row], scene.clipped(seen.xyxy)[pairing.object_of[row]]
+        width = np.maximum(box[:, 2] - box[:, 0], 1.0)
+        offset = ((box[:, 0] + box[:, 2]) - (other[:, 0] + other[:, 2])) / 2 / width
+        slot = t.slot[row]
+        fresh = t.is_new[row] | (self._partner[slot] != seen.id[pairing.object_of[row]])
+        self._partner[slot] = seen.id[pairing.object_of[row]]
+        self._known_s[slot] = np.where(fresh, 0.0, self._known_s[slot] + scene.dt_s)
+        self._offset[slot] = np.where(fresh, offset, self._offset[slot])
+        off = (offset - self._offset[slot]) / np.hypot(_DRIFT_SHARE, _DRIFT_PX / width)
+        # What is off does not teach where the box sits.
+        learn = np.where(np.abs(off) < 2.5, 1.0 - np.exp(-scene.dt_s / _DRIFT_MEMORY_S), 0.0)
+        self._offset[slot] += learn * (offset - self._offset[slot])
+        steady = (self._known_s[slot] >= self.settings.held_s) & ~scene.truncated[row]
+        drift[row] = np.where(steady & (scene.hidden[row] < 0.15), np.abs(off), np.nan)
+        return drift
+
+    def _objects(self, scene: Scene, pairing: Pairing) -> Scores:
         """LiDAR objects that the camera should box."""
         seen, s = scene.objects, self.settings
         assert seen is not None
@@ -124,24 +163,26 @@ class ObjectAgreement:
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         told &= scene.frame.detections is not None
         held = scene.camera_held_s >= s.held_s
-        self._appear(scene, told)
-        appeared = self._appeared[seen.slot]
+        appeared = self._appear(scene)
         if not scene.objects_are_classified:
             told &= held | appeared
-        missed = scene.boxed < s.min_overlap
-        surprise = np.where(missed, np.where(held, _HELD, np.where(appeared, _OPEN, _NEVER)), 0.0)
-        cause = tuple(Cause.CAMERA if h else Cause.LIDAR for h in held)
+        missed = np.where(held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        # A detector's false object of odds e^L is that rare, and no rarer.
+        trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
+        stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
+        surprise = np.where(missed, np.where(held, _HELD, np.where(appeared, stray, _STRAY)), 0.0)
         return Scores(
             SubjectKind.LIDAR_OBJECT,
             seen.id,
             np.where(told, surprise, np.nan),
-            cause,
+            tuple(Cause.CAMERA if h else Cause.LIDAR for h in held),
             {
                 "camera_sees": np.zeros(len(seen)),
-                "overlap": scene.boxed,
+                "overlap": pairing.any_box,
                 "held_s": scene.camera_held_s,
                 "range_m": seen.center[:, 2],
                 "hidden_share": hidden,
+                "drift_sigma": np.full(len(seen), np.nan),
             },
         )
 
@@ -157,28 +198,45 @@ class ObjectAgreement:
         sure = scene.tracks.xyxy[(scene.tracks.confidence >= 0.3) & ~scene.duplicate]
         return np.maximum(by_object, covered_share(box, sure))
 
-    def _appear(self, scene: Scene, told: NDArray[np.bool_]) -> None:
-        """Mark objects that stood up in the open: nothing was near on the sweep before."""
+    def _appear(self, scene: Scene) -> NDArray[np.bool_]:
+        """Remember which objects stood up in the open: nothing was near on the sweep before."""
         seen = scene.objects
         assert seen is not None
+        self._settled_s = 0.0 if scene.dt_s >= 0.5 else self._settled_s + scene.dt_s
         self._appeared[seen.slot[seen.is_new]] = False
-        candidates = np.flatnonzero(seen.is_new & told & (seen.bottom < 0.6))
-        occupied = scene.occupied if not scene.objects_are_classified else None
-        if occupied is None or occupied[1] is None or not len(candidates):
-            return
+        new = np.flatnonzero(seen.is_new & ~(seen.bottom > 0.6))
+        if len(new) and self._settled_s > 0.3:
+            if scene.objects_are_classified:
+                # Nothing else was followed near there, at whatever score.
+                old = np.flatnonzero(~seen.is_new)
+                gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
+                alone = np.all(np.hypot(gap[..., 0], gap[..., 1]) > 3.0, axis=1)
+            else:
+                alone = self._in_free_cells(scene, new)
+            self._appeared[seen.slot[new]] = alone
+        return self._appeared[seen.slot]
+
+    def _in_free_cells(self, scene: Scene, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        seen, occupied = scene.objects, scene.occupied
+        alone = np.zeros(len(rows), bool)
+        if seen is None or occupied is None or occupied[1] is None:
+            return alone
         cell = scene.settings.lidar.cell_m
         reach = 2 * round(self.settings.new_radius_m / cell) + 1
         near = cv2.dilate(occupied[1], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        for i in candidates:
+        for n, i in enumerate(rows):
             low = seen.center[i] - seen.size[i] / 2
             high = seen.center[i] + seen.size[i] / 2
             x0, x1 = int((low[0] + 40.0) / cell), int((high[0] + 40.0) / cell) + 1
             z0, z1 = int(low[2] / cell), int(high[2] / cell) + 1
             now = occupied[0][x0:x1, z0:z1] > 0
             old = now & (near[x0:x1, z0:z1] > 0)
-            self._appeared[seen.slot[i]] = np.count_nonzero(old) <= 0.1 * np.count_nonzero(now)
+            alone[n] = np.count_nonzero(old) <= 0.1 * np.count_nonzero(now)
+        return alone
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        if measured["drift_sigma"] > 2.5:
+            return f"box slid off its LiDAR object by {measured['drift_sigma']:.1f} standard deviations"
         where = f"at {measured['range_m']:.0f} m"
         held = f", after {measured['held_s']:.1f} s in which both did" if measured["held_s"] > 0.1 else ""
         sees, misses = ("the camera", "LiDAR") if measured["camera_sees"] else ("LiDAR", "the camera")
