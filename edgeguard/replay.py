@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from edgeguard import __version__, report
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
@@ -28,6 +28,8 @@ from edgeguard.types import Channel, Detections, Frame, Image
 
 DEFAULT_ENGINE = "yolox_nano"
 NO_ENGINE = "none"
+SIM_ENGINE = "sim_detector"
+"""The simulated world's own, for its recordings."""
 
 EVENTS, COVERAGE, SUMMARY, REPORT = "events.jsonl", "coverage.jsonl", "summary.json", "report.html"
 
@@ -66,17 +68,20 @@ class ReplaySettings:
     def load(cls, path: Path) -> ReplaySettings:
         """Read the sections of a parameter file that concern a replay.
 
+        What only the live nodes have is passed over: their topics, and the names of several monitors.
+
         Raises:
             ParameterError: the file or a value in it is not valid.
         """
-        monitor = read_parameters(path, "monitor_node")
+        monitor = _offline(read_parameters(path, "monitor_node"))
+        failsafe = _offline(read_parameters(path, "failsafe_node"))
         engine = read_parameters(path, "perception_node").get("engine", DEFAULT_ENGINE)
         if not isinstance(engine, str) or not engine:
             raise ParameterError(path, [f"perception_node: engine = {engine!r}: expected an engine's name"])
         return cls(
             assembler=validate(AssemblerSettings, monitor.pop("assembler", {}), path),
             monitor=validate(MonitorSettings, monitor, path),
-            failsafe=FailSafeSettings.from_mapping(read_parameters(path, "failsafe_node"), path),
+            failsafe=FailSafeSettings.from_mapping(failsafe, path).updated({"sources": []}, path),
             engine=engine,
             path=path,
         )
@@ -273,6 +278,11 @@ class _Results:
             self._out.rmdir()
 
 
+def _offline(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Without what only a live node has: its topics and its clock."""
+    return {k: v for k, v in parameters.items() if k not in ("inputs", "use_sim_time", "qos_overrides")}
+
+
 def _detector(
     reader: BagReader, settings: ReplaySettings, engine: str | Detector | None, stack: ExitStack
 ) -> Detector | None:
@@ -285,6 +295,10 @@ def _detector(
         raise EdgeGuardError(f"{reader.path}: has no images for an engine to look at. Leave out --engine")
     if engine == NO_ENGINE:
         return None
+    if engine == SIM_ENGINE:
+        from edgeguard.sim.detector import SimDetector
+
+        return SimDetector()
     if isinstance(engine, str):
         from edgeguard.engine import open_engine
 

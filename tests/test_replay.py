@@ -215,6 +215,24 @@ def test_parameters_reach_every_part(tmp_path: Path) -> None:
     assert settings.engine == "other"
 
 
+def test_the_shipped_parameters_are_those_of_a_replay_without_any() -> None:
+    path = Path(replay_module.__file__).parent.parent / "config" / "monitor.param.yaml"
+    if not path.exists():
+        pytest.skip("installed without the checkout's config/")
+    settings = ReplaySettings.load(path)
+    assert dataclasses.replace(settings, path=None) == ReplaySettings()
+
+
+def test_what_only_live_nodes_know_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "/**: {ros__parameters: {use_sim_time: true}}\n"
+        "/**/monitor_node: {ros__parameters: {inputs: {expected: [camera]}}}\n"
+        "/**/failsafe_node: {ros__parameters: {sources: [/front/monitor_node]}}\n"
+    )
+    assert dataclasses.replace(ReplaySettings.load(path), path=None) == ReplaySettings()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import demo, replay
+from edgeguard.cli import attack, demo, replay
 from edgeguard.errors import EdgeGuardError
 
 USER_ERROR = 2
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("replay")(replay.replay)
+app.command("attack")(attack.attack)
 app.command("demo")(demo.demo)
 
 

@@ -55,8 +55,10 @@ def demo(
 
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".demo_", dir=out) as work:
-        outcomes, clean, attacked = _make(Path(work), out, seed)
+    for name in ("clean", "attacked"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".demo_", dir=out) as steps:
+        outcomes, clean, attacked = _make(Path(steps), out, seed)
     console = Console()
     events = [json.loads(line) for line in (out / "attacked_report/events.jsonl").read_text().splitlines()]
     console.print(_table([(outcome, caught(events, outcome)) for outcome in outcomes]))
@@ -70,7 +72,7 @@ def demo(
     console.print(f"[dim]{note} {time.monotonic() - began:.0f} s.[/dim]")
 
 
-def _make(work: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Summary]:
+def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Summary]:
     """Write both recordings and replay them, the clean one while the other is being attacked."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -89,22 +91,17 @@ def _make(work: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Sum
     bar = Progress(console=console, transient=True, disable=not console.is_terminal)
     with bar, ProcessPoolExecutor(1, mp_context=context) as pool:
         tell = _teller(bar, bar.add_task("simulating a drive", total=None))
-        write_bag(work / "clean", build_scene(SCENE, seed), progress=tell)
-        clean = pool.submit(_replay, work / "clean", out / "clean_report")
-        bag, outcomes = work / "clean", []
+        bag = write_bag(out / "clean", build_scene(SCENE, seed), progress=tell)
+        clean, outcomes = pool.submit(_replay, bag, out / "clean_report"), []
         for i, (kind, start) in enumerate(ATTACKS):
             tell = _teller(bar, bar.add_task(f"attack: {kind}", total=None))
-            step = work / f"step_{i}" / "attacked"
+            step = out / "attacked" if i == len(ATTACKS) - 1 else steps / f"{i}_{kind}"
             options: dict[str, Any] = {"start_s": start, "duration_s": DURATION_S, "seed": seed}
             outcomes.append(attack_bag(bag, step, kind, engine=SimDetector, progress=tell, **options))
             bag = step
         bar.add_task("replaying", total=None)
         attacked = _replay(bag, out / "attacked_report")
-        summaries = clean.result(), attacked
-    for name, made in (("clean", work / "clean"), ("attacked", bag)):
-        shutil.rmtree(out / name, ignore_errors=True)
-        made.rename(out / name)
-    return outcomes, *summaries
+        return outcomes, clean.result(), attacked
 
 
 def _replay(bag: Path, out: Path) -> Summary:

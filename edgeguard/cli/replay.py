@@ -21,7 +21,7 @@ def replay(
     engine: Optional[str] = typer.Option(  # noqa: UP045
         None,
         help="Engine that detects on the images, by name or path, in place of recorded detections; "
-        "'none' runs without. Without this option the parameter file's engine runs where images come "
+        "'none' runs without, 'sim_detector' is for simulated recordings. Without this option the parameter file's engine runs where images come "
         "without detections.",
     ),
     out: Optional[Path] = typer.Option(  # noqa: UP045

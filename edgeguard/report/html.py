@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def _row(episode: Episode, start: int) -> dict[str, Any]:
         "cause": first.cause.value,
         "level": episode.level.name,
         "reason": first.reason,
-        "measured": dict(first.measured),
+        "measured": {name: v for name, v in first.measured.items() if math.isfinite(v)},
         "evidence": first.evidence,
         "threshold": first.threshold,
         "peak": ratio(episode.worst),
