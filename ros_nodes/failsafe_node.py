@@ -100,8 +100,12 @@ class FailSafeNode(Node):
 
     def _tell(self, decision: Decision) -> None:
         change = decision.transition
-        log = self.get_logger().error if change.trips else self.get_logger().warning
-        log(f"{change.before.name} -> {change.after.name}: {change.trouble}")
+        text = f"{change.before.name} -> {change.after.name}: {change.trouble}"
+        # rclpy lets one place in the code log at one severity only.
+        if change.trips:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
 
     def _load(self) -> dict[str, object] | None:
         if not self._settings.state_file or not Path(self._settings.state_file).exists():

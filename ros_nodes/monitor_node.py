@@ -52,9 +52,7 @@ class MonitorNode(ManagedNode):
 
     def activate(self) -> None:
         self._monitor.reset()
-        expected = frozenset(self._settings.inputs.expected)
-        self._assembler = FrameAssembler(self._settings.assembler, expected=expected)
-        self._subscriptions_ = MonitorSubscriptions(self, self._settings.inputs, self._take)
+        self._assembler = None
         self._timer = self.create_timer(POLL_PERIOD_S, self._poll)
 
     def deactivate(self) -> None:
@@ -89,8 +87,19 @@ class MonitorNode(ManagedNode):
         self._poll()
 
     def _poll(self) -> None:
-        for frame in self._assembler.poll(self.now_ns):
+        now_ns = self.now_ns
+        if self._assembler is None:
+            # Zero: simulated time has not begun, and what came before it would have no age.
+            if now_ns:
+                self._listen()
+            return
+        for frame in self._assembler.poll(now_ns):
             self._judge(frame)
+
+    def _listen(self) -> None:
+        expected = frozenset(self._settings.inputs.expected)
+        self._assembler = FrameAssembler(self._settings.assembler, expected=expected)
+        self._subscriptions_ = MonitorSubscriptions(self, self._settings.inputs, self._take)
 
     def _judge(self, frame: Frame) -> None:
         verdict = self._monitor.step(frame)

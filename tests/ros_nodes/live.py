@@ -1,0 +1,145 @@
+"""Real processes over real DDS for the tests: nodes, the player, and a listener that waits for events."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+ROOT = Path(__file__).resolve().parents[2]
+TOPICS = {
+    "input/image": "/camera/image",
+    "input/camera_info": "/camera/camera_info",
+    "input/points": "/lidar/points",
+    "input/detections": "/camera/detections",
+    "input/verdict": "/verdict",
+    "output/verdict": "/verdict",
+    "output/fail_safe": "/fail_safe",
+    "output/level": "/level",
+    "output/detections": "/camera/detections",
+}
+
+
+class Process:
+    """A child process that is gone when the block ends; its output is kept for the failure report."""
+
+    def __init__(self, *arguments: str, log: Path) -> None:
+        self._log = log.open("w+", encoding="utf-8")
+        self.popen = subprocess.Popen(
+            [sys.executable, *arguments], stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT, text=True
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.send_signal(signal.SIGINT)
+            try:
+                self.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+        print(f"--- {' '.join(map(str, self.popen.args))}\n{self.output}")
+        self._log.close()
+
+    @property
+    def output(self) -> str:
+        return Path(self._log.name).read_text(encoding="utf-8")
+
+    def kill(self) -> None:
+        os.kill(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(10)
+
+
+def node(name: str, log: Path, **parameters: object) -> Process:
+    """Start one of our nodes with the tests' topics."""
+    arguments = ["-m", f"ros_nodes.{name}", "--ros-args"]
+    for topic, to in TOPICS.items():
+        arguments += ["-r", f"{topic}:={to}"]
+    for key, value in parameters.items():
+        arguments += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
+    return Process(*arguments, log=log / f"{name}.log")
+
+
+def player(bag: Path, log: Path, *options: str) -> Process:
+    """Start playing a recording."""
+    return Process("-m", "tests.ros_nodes.play", str(bag), *options, log=log / "player.log")
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
+
+
+class Listener(Node):
+    """Records what is published, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self._context = rclpy.Context()
+        self._context.init()
+        super().__init__("listener", context=self._context)
+        self._changed = threading.Condition()
+        self.heard: dict[str, list[Any]] = {}
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def listen(self, kind: type, topic: str, profile: QoSProfile | int = 100, **options: Any) -> list[Any]:
+        """Subscribe, and return the list that fills."""
+        messages = self.heard.setdefault(topic, [])
+
+        def take(msg: Any) -> None:
+            with self._changed:
+                messages.append(msg)
+                self._changed.notify_all()
+
+        self.create_subscription(kind, topic, take, profile, **options)
+        self._executor.wake()
+        return messages
+
+    def notify(self) -> None:
+        """Have `wait_for` look again: something changed that is no message."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+        """Wait until `condition` holds after some message; fail the test otherwise."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: bool(condition()), timeout_s), "did not happen in time"
+
+    def call(self, kind: type, service: str, request: Any, timeout_s: float = 10.0) -> Any:
+        """Call a service and return its answer."""
+        client = self.create_client(kind, service)
+        try:
+            assert client.wait_for_service(timeout_s), f"{service} is not there"
+            done = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _: done.set())
+            assert done.wait(timeout_s), f"{service} did not answer"
+            return future.result()
+        finally:
+            self.destroy_client(client)
+
+    def close(self) -> None:
+        self._context.try_shutdown()
+        self._thread.join(5)
+        self.destroy_node()

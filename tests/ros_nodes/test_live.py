@@ -1,0 +1,77 @@
+"""A recording through real nodes over DDS: the verdicts of the replay, and a stop when the monitor dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.ros_nodes.live import Listener, Process
+
+STREAMS = ["camera", "detections", "lidar"]
+WAIT = ["/camera/image", "/camera/camera_info", "/camera/detections", "/lidar/points", "/tf_static"]
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
+    from tests.ros_nodes.live import node
+
+    with ExitStack() as stack:
+        failsafe = stack.enter_context(node("failsafe_node", tmp_path, use_sim_time=True))
+        settings = {"use_sim_time": True, "inputs__expected": STREAMS}
+        monitor = stack.enter_context(node("monitor_node", tmp_path, **settings))
+        yield monitor, failsafe
+
+
+def summary_lines(messages: list) -> list[str]:
+    """The JSON line of each verdict on an image."""
+    lines = [next(v.value for v in m.status[0].values if v.key == "json") for m in list(messages)]
+    return [line for line in lines if json.loads(line)["has_image"]]
+
+
+def test_live_verdicts_equal_the_replay_and_the_fail_safe_follows(
+    recording: Path, nodes: tuple[Process, Process], listener: Listener, tmp_path: Path
+) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from std_msgs.msg import Bool
+
+    from edgeguard.replay import replay
+    from tests.ros_nodes.live import player
+
+    replay(recording, out=tmp_path / "offline", engine="none")
+    offline = (tmp_path / "offline" / "events.jsonl").read_text().splitlines()
+    verdicts = listener.listen(DiagnosticArray, "/verdict")
+    stops = listener.listen(Bool, "/fail_safe")
+    listener.wait_for(lambda: stops and stops[0].data)
+    with player(recording, tmp_path, "--wait", *WAIT, "/camera/image"):
+        listener.wait_for(lambda: len(summary_lines(verdicts)) == len(offline))
+        listener.wait_for(lambda: stops[-1].data)
+    assert summary_lines(verdicts) == offline
+    levels = [json.loads(line)["level"] for line in offline]
+    assert levels[-1] == "FAIL_SAFE"
+    changes = [b.data for a, b in zip(stops, stops[1:], strict=False) if a.data != b.data]
+    assert changes == [False, True]
+
+
+def test_a_killed_monitor_stops_the_vehicle(
+    recording: Path, nodes: tuple[Process, Process], listener: Listener, tmp_path: Path
+) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from std_msgs.msg import Bool
+
+    from tests.ros_nodes.live import player
+
+    monitor, _ = nodes
+    stops = listener.listen(Bool, "/fail_safe")
+    told = listener.listen(DiagnosticArray, "/diagnostics")
+    with player(recording, tmp_path, "--wait", *WAIT, "--hold", "2"):
+        listener.wait_for(lambda: stops and not stops[-1].data)
+        monitor.kill()
+        stops.clear()
+        listener.wait_for(lambda: stops and stops[-1].data)
+        listener.wait_for(lambda: "silence" in told[-1].status[0].message)
