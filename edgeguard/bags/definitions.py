@@ -69,12 +69,8 @@ class Decoder:
 
     def __init__(self, msgtype: str, definition: str) -> None:
         self.msgtype = msgtype
-        self._stores = [_standard()]
-        if msgtype.startswith("vision_msgs/"):
-            self._stores = [_standard(), _old_vision_msgs()]
-            # A damaged definition is as good as none, and rosbags' parser raises whatever it meets.
-            with suppress(Exception):
-                self._stores = [_embedded(msgtype, definition)] if definition else self._stores
+        is_vision = msgtype.startswith("vision_msgs/")
+        self._stores = _layouts(msgtype, definition) if is_vision else [_standard()]
 
     @property
     def store(self) -> Typestore:
@@ -111,11 +107,23 @@ def _old_vision_msgs() -> Typestore:
     return typestore(old_vision_msgs=True)
 
 
+def _layouts(msgtype: str, definition: str) -> list[Typestore]:
+    """The types that `vision_msgs` data may be made of, likeliest first."""
+    if definition:
+        # A damaged definition is as good as none, and rosbags' parser raises whatever it meets.
+        with suppress(Exception):
+            return [_embedded(msgtype, definition)]
+    return [_standard(), _old_vision_msgs()]
+
+
 @lru_cache(maxsize=16)
 def _embedded(msgtype: str, definition: str) -> Typestore:
     """The types of an embedded definition, if their fields are named as in one of the published layouts."""
     is_idl = definition.startswith("=" * 80 + "\nIDL: ")
     types = get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, msgtype)
+    current = _standard()
+    if all(current.fielddefs.get(name, ((), ()))[1] == fields for name, (_, fields) in types.items()):
+        return current
     store = get_typestore(Stores.LATEST)
     store.register(types)
     for name in types:

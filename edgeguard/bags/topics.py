@@ -50,7 +50,9 @@ def choose(
     chosen = {channel: [_named(path, channel, topic, connections)] for channel, topic in names.items()}
     taken = {c.topic for cs in chosen.values() for c in cs}
     # Recorded truth is for scoring: a monitor that read it would judge by what no vehicle knows.
-    free = [c for c in connections if c.count and c.topic not in taken and not c.topic.startswith(GROUND_TRUTH)]
+    free = [
+        c for c in connections if c.count and c.topic not in taken and not c.topic.startswith(GROUND_TRUTH)
+    ]
     candidates = {
         channel: [c for c in free if c.msgtype in types]
         for channel, types in TYPES.items()
