@@ -24,7 +24,8 @@ class Altered:
 
     Attributes:
         message: the new message, of the same type; None leaves the old one as it is.
-        record: what was done where, for the annotation: `box` (xyxy, pixels), `center` (x, y, z, metres, in the
+        record: what was done where, for the annotation: `box` (xyxy, pixels), `center` (x, y, z, metres, in
+            the
             camera's optical frame) and the attack's own measures.
         fooled: whether the attack had its effect on this frame; None where that was not asked.
     """

@@ -1,8 +1,9 @@
 """The camera is dazzled: a strong light fills the picture and drives the sensor into saturation.
 
 After J. Petit, B. Stottelaar, M. Feiri, F. Kargl, "Remote Attacks on Automated Vehicles Sensors", Black Hat
-Europe 2015, and C. Yan, W. Xu, J. Liu, "Can You Trust Autonomous Vehicles: Contactless Attacks against Sensors of
-Self-driving Vehicle", DEF CON 24, 2016: a laser or lamp aimed at the lens whites out all but the rim.
+Europe 2015, and C. Yan, W. Xu, J. Liu, "Can You Trust Autonomous Vehicles: Contactless Attacks against
+Sensors of Self-driving Vehicle", DEF CON 24, 2016: a laser or lamp aimed at the lens whites out all but the
+rim.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The camera repeats one image while its stamps go on.
 
-A stuck frame grabber does this by accident, an attacker on the camera link on purpose: J. Petit, B. Stottelaar,
-M. Feiri, F. Kargl, "Remote Attacks on Automated Vehicles Sensors: Experiments on Camera and LiDAR", Black Hat
-Europe 2015, names the replayed camera; AUTOSAR and ISO 26262-5 Annex D name the frozen one.
+A stuck frame grabber does this by accident, an attacker on the camera link on purpose: J. Petit, B.
+Stottelaar, M. Feiri, F. Kargl, "Remote Attacks on Automated Vehicles Sensors: Experiments on Camera and
+LiDAR", Black Hat Europe 2015, names the replayed camera; AUTOSAR and ISO 26262-5 Annex D name the frozen
+one.
 """
 
 from __future__ import annotations

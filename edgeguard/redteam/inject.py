@@ -62,10 +62,10 @@ def attack_bag(
 ) -> Outcome:
     """Write an attacked copy of a recording; the same arguments give the same bytes.
 
-    Pixels or points of one sensor change, within the window. All other messages are copied byte for byte, and so
-    are recorded detections: they stay those of the unattacked pixels, so replay the copy with an engine.
-    What was done is on `/edgeguard/attack` (`std_msgs/String`, JSON): first the plan with onset and parameters,
-    then a line for each altered message, last a summary.
+    Pixels or points of one sensor change, within the window. All other messages are copied byte for byte,
+    and so are recorded detections: they stay those of the unattacked pixels, so replay the copy with an
+    engine. What was done is on `/edgeguard/attack` (`std_msgs/String`, JSON): first the plan with onset and
+    parameters, then a line for each altered message, last a summary.
 
     Args:
         bag: the recording.

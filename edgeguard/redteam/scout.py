@@ -1,4 +1,4 @@
-"""What an attacker knows of the drive: the sensors' newest messages, unaltered, and what follows from them."""
+"""What an attacker knows of the drive: the sensors' newest messages, unaltered, and what they tell."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class View:
         return on
 
     def range_of(self, box: F64 | F32) -> float:
-        """Return how far the vehicle in a box is, metres along the optical axis: by LiDAR, else by its height."""
+        """Return the range of the vehicle in a box, metres along the optical axis, by LiDAR or height."""
         inside = self.in_box(box, 0.2) & (self.height > 0.3) if len(self.xyz) else np.zeros(0, bool)
         if np.count_nonzero(inside) >= 8:
             return float(np.percentile(self.xyz[inside, 2], 20))
@@ -213,9 +213,10 @@ def follow(box: F64, view: View) -> F64 | None:
     return found[best] if overlap[best] > 0.3 else None
 
 
-CAR_SIZE = (
-    objects.LENGTH[objects.INDEX["car"]],
-    objects.WIDTH[objects.INDEX["car"]],
-    objects.HEIGHT[objects.INDEX["car"]],
-)
-"""Length, width, height of an everyday car, metres."""
+def _size(name: str) -> tuple[float, float, float]:
+    i = objects.INDEX[name]
+    return float(objects.LENGTH[i]), float(objects.WIDTH[i]), float(objects.HEIGHT[i])
+
+
+CAR_SIZE, MOTORCYCLE_SIZE = _size("car"), _size("motorcycle")
+"""Length, width, height of everyday ones, metres."""

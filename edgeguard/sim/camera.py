@@ -54,8 +54,8 @@ class Renderer:
         """Return the (4, 4) matrix from the world to the optical frame at `t`."""
         mount = np.eye(4)
         mount[:3, 3] = self.scene.camera_xyz
-        inverse: F64 = np.linalg.inv(self.scene.ego_matrix(t) @ mount @ OPTICAL_IN_BASE)
-        return inverse
+        pose = self.scene.ego_matrix(t) @ mount @ OPTICAL_IN_BASE
+        return np.asarray(np.linalg.inv(pose), np.float64)
 
     def render(self, index: int) -> tuple[U8, dict[int, Visible]]:
         """Return the image (H, W, 3) uint8 BGR of a frame, and the actors in it by identity."""
@@ -183,7 +183,7 @@ class _Canvas:
         corners = np.round((pixels - (x0, y0)) * 16).astype(np.int32)
         smooth = sight.surface.owner != BACKGROUND
         cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA if smooth else cv2.LINE_8, 4)
-        self._blend(sight, patch, mask, (int(x0), int(y0)), smooth)
+        self._blend(sight, np.asarray(patch, np.uint8), mask, (int(x0), int(y0)), smooth)
 
     def _blend(self, sight: _Sight, patch: U8, mask: U8, at: tuple[int, int], smooth: bool) -> None:
         (x0, y0), (h, w) = at, mask.shape

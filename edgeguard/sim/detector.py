@@ -1,9 +1,9 @@
 """The world's stand-in for a trained network: it finds lamps, vests and signs by colour, in pixels alone.
 
-It knows the world's paint and nothing of its truth. A car is a pair of equal lamps whose distance and height
-over the road fit one car on level ground; from the pair follow its range and so its whole box. What is painted
-over is lost, what is pasted in is found, what is half hidden is missed, and far lamps make rough boxes.
-It is no measure of how a real detector does.
+It knows the world's paint and nothing of its truth. A car is a pair of equal lamps whose distance and
+height over the road fit one car on level ground; from the pair follow its range and so its whole box. What
+is painted over is lost, what is pasted in is found, what is half hidden is missed, and far lamps make rough
+boxes. It is no measure of how a real detector does.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class SimDetector:
 
     def detect(self, image: Image) -> Detections:
         """Return what is in the image, boxes clipped to it, by falling score."""
-        b, g, r = cv2.split(image.bgr)
+        b, g, r = (np.asarray(c, np.uint8) for c in cv2.split(image.bgr))
         tail = (r > 205) & (g < 105) & (b < 105)
-        head = (r > 225) & (g > 205) & (b < 222) & (r > cv2.add(b, 34))  # type: ignore[operator]
+        head = (r > 225) & (g > 205) & (b < 222) & (r > np.minimum(b, 221) + 34)
         vest = (g > 195) & (b < 120) & (r > 110) & (r < 235)
         sign = (r > 135) & (r < 225) & (g < 70) & (b < 90)
         found = [*self._cars(tail, rear=True), *self._cars(head, rear=False), *_people(vest), *_signs(sign)]

@@ -55,7 +55,7 @@ class RayCaster:
         pose = scene.ego_matrix(t) @ mount
         hit = _Hits(self._rays.shape[:2])
         self._ground(pose, hit)
-        world = np.linalg.inv(pose)
+        world = np.asarray(np.linalg.inv(pose), np.float64)
         for box in scene.boxes:
             self._box(box, world, BACKGROUND, hit)
         for actor in scene.actors:

@@ -30,7 +30,7 @@ def speckle(texture: U8, rng: np.random.Generator, sigma: float, blur: float = 0
     """Return the texture with brightness noise of `sigma` grey values, smoothed over `blur` texels."""
     noise = rng.normal(0.0, 1.0, texture.shape[:2]).astype(np.float32)
     if blur > 0:
-        noise = cv2.GaussianBlur(noise, (0, 0), blur)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32)
         noise /= max(float(noise.std()), 1e-6)
     out = texture.copy()
     out[..., :3] = np.clip(texture[..., :3] + sigma * noise[..., None], 0, 255)
