@@ -21,8 +21,8 @@ def replay(
     engine: Optional[str] = typer.Option(  # noqa: UP045
         None,
         help="Engine that detects on the images, by name or path, in place of recorded detections; "
-        "'none' runs without, 'sim_detector' is for simulated recordings. Without this option the parameter file's engine runs where images come "
-        "without detections.",
+        "'none' runs without, 'sim_detector' is for simulated recordings. Without this option the parameter "
+        "file's engine runs where images come without detections.",
     ),
     out: Optional[Path] = typer.Option(  # noqa: UP045
         None, help="Folder for the results; BAG_edgeguard in the working directory without."
