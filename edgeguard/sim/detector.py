@@ -93,7 +93,7 @@ class SimDetector:
         """Return the image box of a whole car, given the middle of its lamps and their range."""
         k, (length, width, height) = self._camera.k, models.CAR_SIZE
         x, y = (u - k[0, 2]) * z / k[0, 0], (v - k[1, 2]) * z / k[1, 1]
-        roof, belt, road = (y + models.LAMP_HEIGHT - h for h in (height, models.BELT, 0.1))
+        roof, belt, road = (y + models.LAMP_HEIGHT - h for h in (height, models.BELT, 0.0))
         # The end with the lamps is the near end; the roof stands back from it.
         back = (0.5, 2.5) if rear else (1.8, 3.8)
         corners = [

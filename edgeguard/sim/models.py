@@ -53,10 +53,10 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
     faces = (
         _surface(shade, (front + 0.1, half + 0.15, 0.01), (0, -width - 0.3, 0), (-length - 0.2, 0, 0), a),
         _surface(
-            textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -0.7), a
+            textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -BELT), a
         ),
         _surface(
-            textures.car_end(rng, paint, rear=False), (front, -half, BELT), (0, width, 0), (0, 0, -0.7), a
+            textures.car_end(rng, paint, rear=False), (front, -half, BELT), (0, width, 0), (0, 0, -BELT), a
         ),
         _surface(side, (front, half, BELT), (-length, 0, 0), (0, 0, -BELT), a),
         _surface(side[:, ::-1].copy(), (back, -half, BELT), (length, 0, 0), (0, 0, -BELT), a),

@@ -131,7 +131,7 @@ def car_paint(rng: np.random.Generator) -> RGB:
 
 
 def car_end(rng: np.random.Generator, paint: RGB, *, rear: bool) -> U8:
-    """Return the lower body's rear or front, 1.8 m by 0.7 m: lamps, bumper, plate."""
+    """Return the lower body's rear or front, 1.8 m by 0.95 m down to the road: lamps, bumper, plate, tyres."""
     texture = speckle(blank(140, 360, paint), rng, 3.0, 3.0)
     lamp = TAIL_LAMP if rear else HEAD_LAMP
     _box(texture, 0.0, 0.62, 1.0, 0.9, tuple(int(c * 0.72) for c in paint))  # type: ignore[arg-type]
@@ -146,7 +146,11 @@ def car_end(rng: np.random.Generator, paint: RGB, *, rear: bool) -> U8:
         _box(texture, 0.26, 0.14, 0.74, 0.5, (30, 30, 32))
         for y in (0.22, 0.32, 0.42):
             _box(texture, 0.28, y, 0.72, y + 0.02, (120, 122, 124))
-    return texture
+    tall = np.zeros((190, 360, 4), np.uint8)
+    for x in (0.05, 0.83):
+        _box(tall, x, 0.7, x + 0.12, 1.0, TYRE)
+    tall[:140] = texture
+    return tall
 
 
 def car_side(rng: np.random.Generator, paint: RGB) -> U8:
