@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
@@ -17,6 +17,7 @@ MS = 1_000_000
 SETTINGS = AssemblerSettings()
 GAP, WAIT = int(SETTINGS.max_gap_ms * MS), int(SETTINGS.wait_ms * MS)
 TIMEOUT, PERIOD = int(SETTINGS.camera_timeout_ms * MS), int(SETTINGS.tick_period_ms * MS)
+timeless = settings(deadline=None)  # a busy machine is no failure
 PIXEL = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -77,6 +78,7 @@ def drives(draw: st.DrawFn) -> list[tuple[Channel, int, int]]:
     return messages
 
 
+@timeless
 @given(drives(), st.sets(st.sampled_from(list(MAKE))).map(lambda s: frozenset(s | {Channel.CAMERA})))
 def test_no_image_is_lost_or_given_twice_and_order_is_kept(messages, expected) -> None:
     frames, values = feed(messages, expected)
@@ -85,6 +87,7 @@ def test_no_image_is_lost_or_given_twice_and_order_is_kept(messages, expected) -
     assert all(f.image is None and f.detections is None for f in frames if f.silent)
 
 
+@timeless
 @given(drives())
 def test_a_frame_holds_its_own_detections_and_partners_within_the_gap(messages) -> None:
     for frame in feed(messages, frozenset({Channel.CAMERA}))[0]:
@@ -93,6 +96,7 @@ def test_a_frame_holds_its_own_detections_and_partners_within_the_gap(messages) 
             assert partner is None or abs(partner.stamp_ns - frame.stamp_ns) <= GAP
 
 
+@timeless
 @given(drives())
 def test_same_messages_same_frames(messages) -> None:
     def told(frames: list[Frame]) -> list[tuple[object, ...]]:
@@ -104,6 +108,7 @@ def test_same_messages_same_frames(messages) -> None:
     assert told(feed(messages)[0]) == told(feed(messages)[0])
 
 
+@timeless
 @given(
     st.lists(st.integers(-150, 150), min_size=1, max_size=8, unique=True),
     st.permutations(list(range(9))),
@@ -216,10 +221,11 @@ def test_a_leap_of_the_clock_gives_bounded_work() -> None:
     assert len(assembler.poll(10**18 + PERIOD)) == 1
 
 
+@timeless
 @given(st.lists(st.sampled_from(list(MAKE)), max_size=300), st.sampled_from([0, 1, -1, MS]))
 def test_memory_is_bounded(channels, step) -> None:
-    settings = AssemblerSettings(max_pending=3, max_sweeps=2, max_messages=5)
-    assembler = FrameAssembler(settings, expected=frozenset(Channel))
+    bounds = AssemblerSettings(max_pending=3, max_sweeps=2, max_messages=5)
+    assembler = FrameAssembler(bounds, expected=frozenset(Channel))
     for i, channel in enumerate(channels):
         assembler.add(channel, MAKE[channel](10**9 + i * step), 10**9 + i)
         assembler.poll(10**9 + i)
@@ -229,6 +235,7 @@ def test_memory_is_bounded(channels, step) -> None:
         assert len(assembler._streams[Channel.EGO]._messages) <= 5
 
 
+@timeless
 @given(drives())
 def test_frames_come_in_the_order_of_the_clock_unless_it_runs_back(messages) -> None:
     clocks = [m[2] for m in messages]
