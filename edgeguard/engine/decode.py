@@ -42,7 +42,7 @@ def yolox(outputs: Sequence[Array], names: Sequence[str], spec: EngineSpec, clas
         center = (image[rows, :2] + cells[rows]) * stride[rows]
         size = np.exp(image[rows, 2:4]) * stride[rows]
         decoded.append(
-            _candidates(np.concatenate([center - size / 2, center + size / 2], axis=1), score, class_id)
+            candidates(np.concatenate([center - size / 2, center + size / 2], axis=1), score, class_id)
         )
     return decoded
 
@@ -53,7 +53,7 @@ def yolo(outputs: Sequence[Array], names: Sequence[str], spec: EngineSpec, class
     decoded = []
     for image in raw:
         kept, class_id, score = _best_class(image[4:].T, spec.thresholds.score)
-        decoded.append(_candidates(_corners(image[:4, kept].T, spec, shares=False), score, class_id))
+        decoded.append(candidates(_corners(image[:4, kept].T, spec, shares=False), score, class_id))
     return decoded
 
 
@@ -66,7 +66,7 @@ def yolo_end2end(
     for image in raw:
         kept = image[:, 4] >= spec.thresholds.score
         xyxy = image[kept, :4] * _box_unit(spec, shares=False)
-        decoded.append(_candidates(xyxy, image[kept, 4], image[kept, 5]))
+        decoded.append(candidates(xyxy, image[kept, 4], image[kept, 5]))
     return decoded
 
 
@@ -86,7 +86,7 @@ def rtdetr(
     for box, logit in zip(boxes, logits):
         score = 1 / (1 + np.exp(-logit.astype(np.float32)))
         query, class_id = np.nonzero(score >= spec.thresholds.score)
-        decoded.append(_candidates(_corners(box[query], spec, shares=True), score[query, class_id], class_id))
+        decoded.append(candidates(_corners(box[query], spec, shares=True), score[query, class_id], class_id))
     return decoded
 
 
@@ -99,7 +99,7 @@ def ssd(outputs: Sequence[Array], names: Sequence[str], spec: EngineSpec, classe
     decoded = []
     for image in range(max(1, int(raw[:, 0].max(initial=0)) + 1)):
         rows = raw[(raw[:, 0] == image) & (raw[:, 2] >= spec.thresholds.score)]
-        decoded.append(_candidates(rows[:, 3:7] * _box_unit(spec, shares=True), rows[:, 2], rows[:, 1]))
+        decoded.append(candidates(rows[:, 3:7] * _box_unit(spec, shares=True), rows[:, 2], rows[:, 1]))
     return decoded
 
 
@@ -112,7 +112,7 @@ DECODERS: dict[str, Decoder] = {
 }
 
 
-def _candidates(xyxy: Array, score: Array, class_id: Array) -> Candidates:
+def candidates(xyxy: Array, score: Array, class_id: Array) -> Candidates:
     """Order by score and drop what is not finite or has no area."""
     finite = np.isfinite(xyxy).all(axis=1) & np.isfinite(score)
     finite &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
@@ -163,7 +163,7 @@ def _rtdetr_exported(outputs: Sequence[Array], spec: EngineSpec) -> list[Candida
     decoded = []
     for box, label, score in zip(boxes, labels, scores):
         kept = score >= spec.thresholds.score
-        decoded.append(_candidates(box[kept] * _box_unit(spec, shares=False), score[kept], label[kept]))
+        decoded.append(candidates(box[kept] * _box_unit(spec, shares=False), score[kept], label[kept]))
     return decoded
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 
-from edgeguard.engine.backends.base import Backend
-from edgeguard.engine.decode import DECODERS
-from edgeguard.engine.preprocess import place, to_tensor
+from edgeguard.engine.backends.base import Runner
+from edgeguard.engine.backends.cpu import CpuRunner
+from edgeguard.engine.preprocess import Placement, place
+from edgeguard.engine.raw import RawImage
 from edgeguard.engine.spec import BackendName, LoadedSpec, load_spec
 from edgeguard.engine.tiles import Candidates, layout, merge
 from edgeguard.engine.weights import graph_path, weights_path
@@ -28,12 +31,11 @@ class Engine:
         class_names: its vocabulary, lower case; `Detections.class_id` counts in it.
     """
 
-    def __init__(self, loaded: LoadedSpec, backend: Backend) -> None:
+    def __init__(self, loaded: LoadedSpec, runner: Runner) -> None:
         self.name = loaded.name
         self.class_names = tuple(label for label in loaded.labels if label)
         self._spec = loaded.spec
-        self._backend = backend
-        self._decode = DECODERS[loaded.spec.decoder]
+        self._runner = runner
         self._labels = len(loaded.labels)
         order = {label: i for i, label in enumerate(self.class_names)}
         self._public_id = np.array([order.get(label, -1) for label in loaded.labels], np.int32)
@@ -41,39 +43,54 @@ class Engine:
     @property
     def backend(self) -> str:
         """The name of the backend that runs the network."""
-        return self._backend.name
+        return self._runner.backend
 
-    def detect(self, image: Image) -> Detections:
+    def detect(self, image: Image | RawImage) -> Detections:
         """Return what the network sees in an image; empty where it sees nothing.
 
         Raises:
             EngineError: the network cannot be run or its outputs do not fit the decoder.
         """
-        width, height = image.size
-        if width == 0 or height == 0:
-            raise EngineError(
-                self.name, f"was given an image of {width} x {height}", "Check the camera driver."
-            )
-        regions = layout(width, height, self._spec.tiles, self._spec.input)
-        placements = [place(r, self._spec.input) for r in regions]
-        batch = to_tensor(image.bgr, placements, self._spec.input)
-        found: list[Candidates] = []
-        for start in range(0, len(batch), self._backend.max_batch):
-            outputs = self._backend.infer(batch[start : start + self._backend.max_batch])
-            found += self._decode(outputs, self._backend.output_names, self._spec, self._labels)
-        found = [
-            self._known(Candidates(p.to_image(c.xyxy), c.score, c.class_id))
-            for p, c in zip(placements, found)
-        ]
-        merged = merge(found, regions, width, height)
-        kept = self._suppress(merged, seams=len(regions) > 1)
-        return Detections(
-            image.stamp_ns, kept.xyxy, kept.score, self._public_id[kept.class_id], self.class_names
-        )
+        return self.detect_batch([image])[0]
+
+    def detect_batch(self, images: Sequence[Image | RawImage]) -> list[Detections]:
+        """Return what the network sees in each of several images, of several cameras say, in one call.
+
+        Raises:
+            EngineError: the network cannot be run or its outputs do not fit the decoder.
+        """
+        raw = [RawImage.of(image) if isinstance(image, Image) else image for image in images]
+        placements = [self._placements(image) for image in raw]
+        found = self._runner.candidates(raw, placements)
+        return [self._finish(*of_one) for of_one in zip(raw, placements, found)]
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Detect in an empty image, so that the first real one of that size is as fast as the rest."""
+        empty = Image(0, "", np.zeros((height, width, 3), np.uint8))
+        for _ in range(2):
+            self.detect(empty)
 
     def close(self) -> None:
         """Free what the engine holds; it cannot detect after that."""
-        self._backend.close()
+        self._runner.close()
+
+    def _placements(self, image: RawImage) -> list[Placement]:
+        if image.width == 0 or image.height == 0:
+            size = f"{image.width} x {image.height}"
+            raise EngineError(self.name, f"was given an image of {size}", "Check the camera driver.")
+        regions = layout(image.width, image.height, self._spec.tiles, self._spec.input)
+        return [place(region, self._spec.input) for region in regions]
+
+    def _finish(
+        self, image: RawImage, placements: Sequence[Placement], found: Sequence[Candidates]
+    ) -> Detections:
+        boxes = [Candidates(p.to_image(c.xyxy), c.score, c.class_id) for p, c in zip(placements, found)]
+        mapped = [self._known(c) for c in boxes]
+        merged = merge(mapped, [p.region for p in placements], image.width, image.height)
+        kept = self._suppress(merged, seams=len(placements) > 1)
+        return Detections(
+            image.stamp_ns, kept.xyxy, kept.score, self._public_id[kept.class_id], self.class_names
+        )
 
     def _known(self, c: Candidates) -> Candidates:
         inside = (c.class_id >= 0) & (c.class_id < self._labels)
@@ -109,16 +126,22 @@ def open_engine(name_or_path: str | Path, *, backend: BackendName | None = None)
         ParameterError: the specification is not valid.
     """
     loaded = load_spec(name_or_path)
-    return Engine(loaded, _open_backend(loaded, backend or loaded.spec.backend))
+    return Engine(loaded, _open_runner(loaded, backend or loaded.spec.backend))
 
 
-def _open_backend(loaded: LoadedSpec, name: str) -> Backend:
+def _open_runner(loaded: LoadedSpec, name: str) -> Runner:
+    weights = weights_path(loaded)
     if name == "onnxruntime":
         from edgeguard.engine.backends.onnxruntime import OnnxRuntimeBackend
 
-        return OnnxRuntimeBackend(loaded, weights_path(loaded))
+        return CpuRunner(loaded, OnnxRuntimeBackend(loaded, weights))
     if name == "opencv":
         from edgeguard.engine.backends.opencv import OpenCvBackend
 
-        return OpenCvBackend(loaded, weights_path(loaded), graph_path(loaded))
-    raise EngineError(loaded.name, f"backend {name!r} is not known", "Backends are onnxruntime and opencv.")
+        return CpuRunner(loaded, OpenCvBackend(loaded, weights, graph_path(loaded)))
+    if name == "tensorrt":
+        from edgeguard.engine.backends.tensorrt.runner import TensorRtRunner
+
+        return TensorRtRunner(loaded, weights)
+    known = ", ".join(get_args(BackendName))
+    raise EngineError(loaded.name, f"backend {name!r} is not known", f"Backends are {known}.")

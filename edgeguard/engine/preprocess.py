@@ -55,6 +55,12 @@ def place(region: Region, spec: InputSpec) -> Placement:
     return Placement(region, (spec.width - width) // 2, (spec.height - height) // 2, width, height)
 
 
+def gain_and_shift(spec: InputSpec) -> tuple[F32, F32]:
+    """Return (3,) and (3,) with which `pixel * gain - shift` normalises, in the network's channel order."""
+    gain = np.asarray(spec.scale / np.asarray(spec.std, np.float64), np.float32)
+    return gain, np.asarray(np.divide(spec.mean, spec.std), np.float32)
+
+
 def to_tensor(bgr: U8, placements: Sequence[Placement], spec: InputSpec) -> F32:
     """Return the network's input for regions of one image.
 
@@ -67,8 +73,7 @@ def to_tensor(bgr: U8, placements: Sequence[Placement], spec: InputSpec) -> F32:
     """
     batch = np.empty((len(placements), 3, spec.height, spec.width), np.float32)
     canvas = np.empty((spec.height, spec.width, 3), np.uint8)
-    gain = np.asarray(spec.scale / np.asarray(spec.std, np.float64), np.float32)
-    shift = np.asarray(np.divide(spec.mean, spec.std), np.float32)
+    gain, shift = gain_and_shift(spec)
     plain = bool(np.all(gain == 1) and np.all(shift == 0))
     for out, p in zip(batch, placements):
         r = p.region

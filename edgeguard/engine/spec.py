@@ -97,6 +97,25 @@ class TileSpec(Settings):
     )
 
 
+class TensorRtSpec(Settings):
+    """How TensorRT builds the network. Every key is part of the plan's identity."""
+
+    precision: Literal["fp32", "fp16", "int8"] = Field(
+        "fp16",
+        description="Lowest precision allowed; int8 is for a model with Q/DQ nodes (`engine quantize`).",
+    )
+    max_batch: int = Field(
+        8, gt=0, le=64, description="Most images at once, where the model's batch is free."
+    )
+    workspace_mib: int = Field(1024, gt=0, description="Most scratch memory of a layer, MiB.")
+    optimisation_level: int = Field(
+        3, ge=0, le=5, description="0 builds fastest, 5 searches longest (8.6 and on)."
+    )
+    dla_core: int | None = Field(
+        None, ge=0, le=1, description="DLA core of an Orin; the GPU takes what it cannot."
+    )
+
+
 class EngineSpec(Settings):
     """The content of an `engine.yaml`."""
 
@@ -115,6 +134,7 @@ class EngineSpec(Settings):
     )
     thresholds: ThresholdSpec = ThresholdSpec()
     tiles: TileSpec | None = None
+    tensorrt: TensorRtSpec = TensorRtSpec()
 
     @model_validator(mode="after")
     def _consistent(self) -> EngineSpec:
@@ -128,6 +148,7 @@ class LoadedSpec:
 
     Attributes:
         name: the engine's name: that of its folder.
+        reference: what opens it on the command line: its name, or its path where it does not ship.
         path: the engine.yaml.
         spec: what it says.
         labels: the network's own vocabulary by class number, lower case; empty is a number without a class.
@@ -135,6 +156,7 @@ class LoadedSpec:
 
     def __init__(self, path: Path, spec: EngineSpec) -> None:
         self.name = path.parent.name
+        self.reference = self.name if path.parent.parent == data_dir("engines") else str(path)
         self.path = path
         self.spec = spec
         self.labels = _labels(self.name, path, spec.classes)

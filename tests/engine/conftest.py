@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from host_cuda import HostKernels
 
 from edgeguard.types import Image
 
@@ -30,6 +31,12 @@ def kitti(shared: Path) -> list[Image]:
     return images
 
 
+@pytest.fixture(scope="session")
+def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> HostKernels:
+    """The GPU kernels' source, compiled for the CPU."""
+    return HostKernels(tmp_path_factory.mktemp("kernels"))
+
+
 @pytest.fixture
 def yolox_weights(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder with YOLOX-nano's weights, in EDGEGUARD_MODELS."""
@@ -47,7 +54,7 @@ MakeEngine = Callable[..., Path]
 def make_engine(tmp_path: Path) -> MakeEngine:
     """Write an ONNX file that answers any image with given arrays, and an engine.yaml beside it.
 
-    Without `outputs` the network answers with its own input.
+    Without `outputs` the network answers with its own input, or with what `nodes` make of it.
     """
     onnx = pytest.importorskip("onnx", reason="onnx builds the networks of these tests")
 
@@ -58,6 +65,7 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         size: tuple[int, int] = (64, 32),
         inputs: Mapping[str, tuple[int, ...]] | None = None,
         batch: int | str = 1,
+        nodes: list[Any] | None = None,
         **keys: Any,
     ) -> Path:
         width, height = size
@@ -65,7 +73,9 @@ def make_engine(tmp_path: Path) -> MakeEngine:
         shape = [batch, 3, height, width]
         ins = [helper.make_tensor_value_info("images", kinds.FLOAT, shape)]
         ins += [helper.make_tensor_value_info(n, kinds.INT64, s) for n, s in (inputs or {}).items()]
-        if outputs is None:
+        if nodes is not None:
+            outs = [helper.make_tensor_value_info("seen", kinds.FLOAT, shape)]
+        elif outputs is None:
             nodes = [helper.make_node("Identity", ["images"], ["seen"])]
             outs = [helper.make_tensor_value_info("seen", kinds.FLOAT, shape)]
         else:

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from edgeguard.engine.preprocess import Placement
+from edgeguard.engine.raw import RawImage
+from edgeguard.engine.tiles import Candidates
 from edgeguard.types import F32
 
 
@@ -44,4 +47,32 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds; it cannot run after that."""
+        ...
+
+
+class Runner(Protocol):
+    """All between images and candidate boxes, wherever it runs."""
+
+    @property
+    def backend(self) -> str: ...
+
+    def candidates(
+        self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]
+    ) -> list[list[Candidates]]:
+        """Run the network on regions of images.
+
+        Args:
+            images: one or several, of one call.
+            placements: per image, the regions to look at.
+
+        Returns:
+            Per image and region, boxes in pixels of the network's input, best first.
+
+        Raises:
+            EngineError: the network cannot be run, or its outputs do not fit the decoder.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the runner holds; it cannot run after that."""
         ...

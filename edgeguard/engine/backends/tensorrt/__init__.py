@@ -1,0 +1,1 @@
+"""TensorRT: engines built, cached and run on the GPU. Importing this imports neither TensorRT nor pycuda."""
