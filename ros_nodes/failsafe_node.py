@@ -42,7 +42,9 @@ class FailSafeNode(Node):
         self._stop = self.create_publisher(Bool, "output/fail_safe", qos.FAIL_SAFE)
         self._level = self.create_publisher(String, "output/level", qos.LEVEL)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_subscription(DiagnosticArray, "input/verdict", self._on_verdict, qos.RESULT)
+        self._verdicts = self.create_subscription(
+            DiagnosticArray, "input/verdict", self._on_verdict, qos.RESULT
+        )
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self._ticks = 0
@@ -94,7 +96,8 @@ class FailSafeNode(Node):
             self._tell(decision)
         if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
             self._level.publish(String(data=decision.level.name))
-            self._diagnostics.publish(_diagnostics(decision))
+            monitors = self.count_publishers(self._verdicts.topic_name)
+            self._diagnostics.publish(_diagnostics(decision, monitors))
         if changed:
             self._save()
 
@@ -128,8 +131,9 @@ class FailSafeNode(Node):
             self.get_logger().error(f"state not saved to {path}: {e.strerror}", throttle_duration_sec=5.0)
 
 
-def _diagnostics(decision: Decision) -> DiagnosticArray:
+def _diagnostics(decision: Decision, monitors: int) -> DiagnosticArray:
     values = {
+        "monitors": str(monitors),
         "stop": str(decision.stop),
         "enabled": str(decision.enabled),
         "reason": decision.trouble.reason.value,

@@ -42,6 +42,7 @@ class MonitorNode(ManagedNode):
         self._publisher: LifecyclePublisher[DiagnosticArray] | None = None
         self._timer: Timer | None = None
         self._frame_id = ""
+        self._begun = False
         SettingsParameters(
             self, accept=self._accept, apply=self._apply, describe=descriptions(self._settings)
         )
@@ -52,6 +53,7 @@ class MonitorNode(ManagedNode):
 
     def activate(self) -> None:
         self._monitor.reset()
+        self._begun = False
         self._assembler = None
         self._timer = self.create_timer(POLL_PERIOD_S, self._poll)
 
@@ -81,6 +83,10 @@ class MonitorNode(ManagedNode):
             self._monitor.apply(self._settings)
 
     def _take(self, channel: Channel | None, value: Any) -> None:
+        if channel in (Channel.CAMERA, Channel.DETECTIONS) and not self._begun:
+            # What was held against a camera that had not started is no evidence against its first image.
+            self._monitor.reset()
+            self._begun = True
         if isinstance(value, Image):
             self._frame_id = value.frame_id
         self._assembler.add(channel, value, self.now_ns)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -93,7 +94,7 @@ class Listener(Node):
         self._context.init()
         super().__init__("listener", context=self._context)
         self._changed = threading.Condition()
-        self.heard: dict[str, list[Any]] = {}
+        self.matched: dict[str, int] = {}
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -103,23 +104,24 @@ class Listener(Node):
         with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
 
-    def listen(self, kind: type, topic: str, profile: QoSProfile | int = 100, **options: Any) -> list[Any]:
+    def listen(self, kind: type, topic: str, profile: QoSProfile | int = 100) -> list[Any]:
         """Subscribe, and return the list that fills."""
-        messages = self.heard.setdefault(topic, [])
+        messages: list[Any] = []
 
         def take(msg: Any) -> None:
             with self._changed:
                 messages.append(msg)
                 self._changed.notify_all()
 
-        self.create_subscription(kind, topic, take, profile, **options)
+        def match(info: Any) -> None:
+            with self._changed:
+                self.matched[topic] = info.current_count
+                self._changed.notify_all()
+
+        events = SubscriptionEventCallbacks(matched=match)
+        self.create_subscription(kind, topic, take, profile, event_callbacks=events)
         self._executor.wake()
         return messages
-
-    def notify(self) -> None:
-        """Have `wait_for` look again: something changed that is no message."""
-        with self._changed:
-            self._changed.notify_all()
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         """Wait until `condition` holds after some message; fail the test otherwise."""
