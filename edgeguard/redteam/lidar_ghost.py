@@ -33,7 +33,7 @@ RANGE_SIGMA_M = 0.03
 
 
 class LidarGhost:
-    """Stands a car on free road, or a motorcycle where only that finds room; fixed to the sensor, as pulses are."""
+    """Stands a car on free road, or a motorcycle where only that finds room; fixed to the sensor."""
 
     kind = "lidar_ghost"
     sensor = Channel.LIDAR

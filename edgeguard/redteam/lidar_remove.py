@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeguard.redteam.base import Altered, AttackError
 from edgeguard.redteam.edit import without_points
-from edgeguard.redteam.scout import Scout, follow
+from edgeguard.redteam.scout import CAR_SIZE, Scout, follow
 from edgeguard.types import F64, Channel
 
 
@@ -54,6 +54,8 @@ class LidarRemove:
         if not body.any():
             return Altered(None, {"box": self._box, "points_removed": 0}, False)
         low, high = view.xyz[body].min(0), view.xyz[body].max(0)
+        # Between a bumper and a roof no point may lie: what is within a car's length is the same car.
+        high[2] = max(high[2], low[2] + CAR_SIZE[0])
         x, z = view.xyz[:, 0], view.xyz[:, 2]
         gone = body | (
             (x > low[0] - 0.2)

@@ -67,7 +67,7 @@ def find_place(
     solids = [_Solids(view) for view in views]
     columns = np.arange(-6.0, 6.01, 0.125)
     spots = [(x, z) for z in np.arange(nearest_m, _FARTHEST_M, 0.5) for x in columns]
-    # By falling preference: once the preference alone costs more than the best place, no better one can follow.
+    # By falling preference: once that alone costs more than the best place, no better one can follow.
     for preference, x, z in sorted((abs(x) + 0.2 * z, float(x), float(z)) for x, z in spots):
         if best is not None and preference >= best.cost:
             break

@@ -131,7 +131,7 @@ def car_paint(rng: np.random.Generator) -> RGB:
 
 
 def car_end(rng: np.random.Generator, paint: RGB, *, rear: bool) -> U8:
-    """Return the lower body's rear or front, 1.8 m by 0.95 m down to the road: lamps, bumper, plate, tyres."""
+    """Return the lower body's rear or front, 1.8 m by 0.95 m, down to the tyres: lamps, bumper, plate."""
     texture = speckle(blank(140, 360, paint), rng, 3.0, 3.0)
     lamp = TAIL_LAMP if rear else HEAD_LAMP
     _box(texture, 0.0, 0.62, 1.0, 0.9, tuple(int(c * 0.72) for c in paint))  # type: ignore[arg-type]

@@ -29,7 +29,9 @@ def test_returns_lie_on_what_they_hit(scene: Scene) -> None:
     sweep = RayCaster(scene).sweep(30)
     world = _world(scene, 30, sweep.xyz.astype(float))
     low = (sweep.owner == BACKGROUND) & (np.abs(world[:, 1]) < scene.kerb_y - 0.05)
-    assert np.abs(world[low, 2]).max() < 0.01  # the road is level, nothing else of the background stands on it
+    assert (
+        np.abs(world[low, 2]).max() < 0.01
+    )  # the road is level, nothing else of the background stands on it
     lead = scene.actors[0]
     local = np.linalg.inv(scene.actor_matrix(lead, scene.time(30)))
     on = world[sweep.owner == 0] @ local[:3, :3].T + local[:3, 3]
