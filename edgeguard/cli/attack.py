@@ -71,7 +71,7 @@ def _tell(outcome: Outcome, out: Path) -> None:
     typer.echo(f"{head} for {length:.2f} s{effect}. {out}")
     if outcome.stale_detections:
         typer.echo(
-            f"edgeguard: {outcome.stale_detections} in the copy is older than the attack and does not show it: "
+            f"edgeguard: {outcome.stale_detections} in the copy predates the attack and does not show it: "
             "replay it with --engine NAME",
             err=True,
         )
