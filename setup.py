@@ -20,4 +20,7 @@ def data_files() -> list[tuple[str, list[str]]]:
     return listed
 
 
-setup(data_files=data_files())
+distribution = setup(data_files=data_files())
+# colcon reads this object by its repr, and cannot read a SpecifierSet.
+for holder in (distribution, distribution.metadata):
+    holder.python_requires = str(holder.python_requires)
