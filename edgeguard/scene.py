@@ -69,17 +69,16 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Support:
-    """What the sweep holds inside each track's box; parallel to the tracks.
+    """What the sweep holds in the middle of each track's box; parallel to the tracks.
 
     Attributes:
-        expected: (N,) returns that a solid body filling the box would give.
+        expected: (N,) returns that a solid body filling it would give.
         size_range: (N,) range at which the class' height fills the box, metres; NaN where it cannot be told.
-        on: (N,) returns above ground at about that range.
+        on: (N,) returns above ground from one body at about that range.
         before: (N,) returns above ground clearly nearer: something hides the object.
-        behind: (N,) returns clearly beyond: the LiDAR saw through.
-        total: (N,) all returns in the box, ground included.
-        foreground: (N,) median range of the nearest body in the box, metres; NaN without one.
-        foreground_points: (N,) returns on that body.
+        behind: (N,) returns above ground clearly beyond: the LiDAR saw through.
+        total: (N,) all returns, ground included.
+        foreground: (N,) median range of the nearest body, metres; NaN without one.
     """
 
     expected: F64
@@ -89,7 +88,6 @@ class Support:
     behind: F64
     total: F64
     foreground: F64
-    foreground_points: F64
 
 
 class SceneBuilder:
@@ -298,8 +296,25 @@ class Scene:
     @cached_property
     def hidden(self) -> F64:
         """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        sure = self.tracks.xyxy[~self.duplicate & (self.tracks.confidence >= 0.3)]
-        return covered_share(self.tracks.xyxy, sure)
+        return covered_share(self.tracks.xyxy, self.occluders)
+
+    @cached_property
+    def foot_hidden(self) -> F64:
+        """(N,) share of a strip below each box's lower edge that nearer tracks cover.
+
+        Where something stands in front of an object's foot, its box ends early and its height is no size.
+        """
+        strip = self.tracks.xyxy.copy()
+        height = np.maximum(self.tracks.height, 1.0)
+        strip[:, 1] = self.tracks.xyxy[:, 3] - 0.05 * height
+        strip[:, 3] = self.tracks.xyxy[:, 3] + 0.15 * height
+        return covered_share(strip, self.occluders)
+
+    @cached_property
+    def occluders(self) -> F64:
+        """(K, 4) boxes that stand for bodies: surely and lately seen, each once."""
+        t = self.tracks
+        return t.xyxy[~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25)]
 
     @cached_property
     def edge_px(self) -> F64:
@@ -316,38 +331,40 @@ class Scene:
         cloud, builder = self.cloud, self._builder
         if cloud is None or builder.density is None:
             return None
-        n = len(self.tracks)
+        n, t = len(self.tracks), self.tracks
+        core = _core(t.xyxy)
         out = Support(
-            expected=builder.density.expected(self.tracks.xyxy),
+            expected=builder.density.expected(core),
             size_range=self.size_range,
             on=np.zeros(n),
             before=np.zeros(n),
             behind=np.zeros(n),
             total=np.zeros(n),
             foreground=np.full(n, np.nan),
-            foreground_points=np.zeros(n),
         )
-        lift = self.settings.lidar.ground_tolerance_m
+        lidar = self.settings.lidar
         for i in range(n):
-            index = cloud.in_box(self.tracks.xyxy[i])
+            index = cloud.in_box(core[i])
             out.total[i] = len(index)
-            if not len(index):
-                continue
             z = cloud.xyz[index, 2]
             if cloud.height is not None:
-                z = z[cloud.height[index] > lift + self.settings.lidar.ground_slope * z]
-            body = _nearest_body(z)
-            if body is not None:
-                out.foreground[i], out.foreground_points[i] = body
-            reference = self.size_range[i] if np.isfinite(self.size_range[i]) else out.foreground[i]
+                z = z[cloud.height[index] > lidar.ground_tolerance_m + lidar.ground_slope * z]
+            if not len(z):
+                continue
+            z = np.sort(z)
+            reference, label = self.size_range[i], t.label[i]
+            spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label]
+            near = _nearest_body(z)
+            if near is not None:
+                out.foreground[i] = near
+                if not np.isfinite(reference) or abs(np.log(near / reference)) <= spread:
+                    reference = near
             if np.isfinite(reference):
-                ratio = z / reference
-                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[self.tracks.label[i]]
-                length = objects.LENGTH[self.tracks.label[i]]
-                near, far = np.exp(-spread), np.exp(spread) + 0.5 * length / reference
-                out.on[i] = np.count_nonzero((ratio >= near) & (ratio <= far))
-                out.before[i] = np.count_nonzero(ratio < near)
-                out.behind[i] = np.count_nonzero(ratio > far)
+                # One body: what lies about as far as its nearest face, and no further than it is long.
+                first, last = np.searchsorted(
+                    z, (reference * 0.88, reference * 1.12 + 0.5 * objects.LENGTH[label])
+                )
+                out.before[i], out.on[i], out.behind[i] = first, last - first, len(z) - last
         return out
 
     def lateral_m(self, xyxy: F64, range_m: F64) -> F64:
@@ -467,16 +484,18 @@ def _ahead(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     return out
 
 
-def _nearest_body(z: F32) -> tuple[float, int] | None:
-    """Median range and count of the nearest body that makes up a good part of the returns."""
-    if len(z) < 3:
-        return None
-    z = np.sort(z)
-    last = np.searchsorted(z, z * 1.12, side="right")
-    count = last - np.arange(len(z))
+def _core(xyxy: F64) -> F64:
+    """Return the middle of boxes: their rims show what stands beside, above and below."""
+    w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
+    x0, y0, x1, y1 = xyxy.T
+    return np.column_stack([x0 + 0.2 * w, y0 + 0.1 * h, x1 - 0.2 * w, y1 - 0.05 * h])
+
+
+def _nearest_body(z: F32) -> float | None:
+    """Return the range of the nearest body that makes up a good part of some returns' sorted ranges."""
+    count = np.searchsorted(z, z * 1.12, side="right") - np.arange(len(z))
     enough = np.flatnonzero(count >= max(3, 0.3 * len(z)))
     if not len(enough):
         return None
     first = enough[0]
-    body = z[first : last[first]]
-    return float(np.median(body)), len(body)
+    return float(z[first + count[first] // 2])

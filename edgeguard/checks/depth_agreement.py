@@ -30,11 +30,12 @@ class DepthAgreementSettings(Settings):
     """Parameters of `depth_agreement`."""
 
     min_points: float = Field(
-        8.0, ge=3, description="returns on the body below which its range is not trusted"
+        8.0, ge=3, description="returns in the box below which their range is not trusted"
     )
     min_share: float = Field(
-        0.15, gt=0, le=1, description="of the returns expected, share that must lie on it"
+        0.15, gt=0, le=1, description="of the returns expected, share that must be there"
     )
+    min_height_px: float = Field(25.0, gt=1, description="height of a box below which it is no size, px")
     box_noise: float = Field(0.08, gt=0, le=1, description="relative noise of a box's height")
     max_range_m: float = Field(50.0, gt=1, le=300, description="range beyond which nothing can be told, m")
 
@@ -57,7 +58,8 @@ class DepthAgreement:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         s = self.settings
         told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated & (scene.hidden < 0.2)
-        told &= support.foreground_points >= np.maximum(s.min_points, s.min_share * support.expected)
+        told &= (scene.foot_hidden < 0.3) & (t.height >= s.min_height_px)
+        told &= support.total >= np.maximum(s.min_points, s.min_share * support.expected)
         told &= support.foreground <= s.max_range_m
         ratio = np.log(support.size_range) - np.log(support.foreground)
         sigma = np.hypot(_SIGMA[t.label], s.box_noise)

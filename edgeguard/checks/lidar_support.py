@@ -33,7 +33,7 @@ class LidarSupportSettings(Settings):
         8.0, gt=0, description="expected returns below which nothing can be told"
     )
     max_range_m: float = Field(40.0, gt=1, le=300, description="range beyond which nothing can be told, m")
-    fill: float = Field(0.45, gt=0, le=1, description="share of a box whose returns come from its object")
+    fill: float = Field(0.5, gt=0, le=1, description="share of a box whose returns come from its object")
     dispersion: float = Field(
         2.0, gt=0, le=100, description="shape of the negative binomial: smaller is wider"
     )

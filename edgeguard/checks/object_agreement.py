@@ -159,14 +159,16 @@ class ObjectAgreement:
         hidden = self._hidden(scene, box)
         width = scene.image_size[0] if scene.image_size else 0.0
         told = seen.matched & (seen.probability >= s.min_probability) & (seen.center[:, 2] <= s.max_range_m)
-        told &= (visible > 0.9) & (hidden < s.max_hidden) & (box[:, 3] - box[:, 1] >= s.min_height_px)
+        told &= (visible > 0.9) & (box[:, 3] - box[:, 1] >= s.min_height_px)
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         told &= scene.frame.detections is not None
         held = scene.camera_held_s >= s.held_s
         appeared = self._appear(scene)
+        # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
+        told &= hidden < np.where(appeared, 2.0, 1.0) * s.max_hidden
         if not scene.objects_are_classified:
             told &= held | appeared
-        missed = np.where(held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        missed = np.where(held | appeared, pairing.own_box, pairing.any_box) < MIN_OVERLAP
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
@@ -195,8 +197,7 @@ class ObjectAgreement:
         by_object = (
             np.where(nearer & seen.matched[None, :], inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
         )
-        sure = scene.tracks.xyxy[(scene.tracks.confidence >= 0.3) & ~scene.duplicate]
-        return np.maximum(by_object, covered_share(box, sure))
+        return np.maximum(by_object, covered_share(box, scene.occluders))
 
     def _appear(self, scene: Scene) -> NDArray[np.bool_]:
         """Remember which objects stood up in the open: nothing was near on the sweep before."""

@@ -146,13 +146,14 @@ class StreamIntegrity:
             return f"stamp jumped by {m['interval_s']:.3f} s"
         if m["silent_s"] >= 0:
             return f"silent for {m['silent_s']:.2f} s" if m["silent_s"] else "silent since the start"
+        if m["extreme_share"] > 0.75 or m["flat_share"] > 0.75:
+            return _blinded(m)
         if m["replayed_s"] > 0:
             return f"shows again what it showed {m['replayed_s']:.1f} s ago"
         if m["equal_share"] > 0.98:
             return "picture is frozen while the world moves"
-        if m["extreme_share"] > 0.5 or m["flat_share"] > 0.7:
-            lost, flat = m["extreme_share"], m["flat_share"]
-            return f"blinded: {lost:.0%} of pixels black or white, {flat:.0%} without texture"
+        if m["extreme_share"] > 0.3:
+            return _blinded(m)
         if m["scan_equal_share"] > 0.98:
             return "sweep is the same as the one before"
         if m["points_ratio"] < 0.7:
@@ -280,6 +281,11 @@ class StreamIntegrity:
             score = 10.0
         self._sweep_hash = key
         return score
+
+
+def _blinded(m: Mapping[str, float]) -> str:
+    lost, flat = m["extreme_share"], m["flat_share"]
+    return f"blinded: {lost:.0%} of pixels black or white, {flat:.0%} without texture"
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -21,6 +21,7 @@ from edgeguard.types import F64, I64, Detections, seconds
 
 CAPACITY = 256
 _CONFIDENCE_S = 0.33
+_GROWTH_MEMORY_S = 0.15
 
 
 class CameraTrackerSettings(Settings):
@@ -123,11 +124,15 @@ class CameraTracker:
         A stamp that does not advance moves nothing: its detections are matched where the tracks are.
         """
         dt_s = 0.0 if self._stamp_ns is None else max(0.0, (stamp_ns - self._stamp_ns) * 1e-9)
-        stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
+        self._last_update_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
+        stamp_ns = max(stamp_ns, self._last_update_ns)
         self._stamp_ns = stamp_ns
         slots = self._alive()
         sigma, acceleration = self._noise(slots)
         if dt_s > 0 and len(slots):
+            # Growth that is no longer measured must not run away with a box.
+            coasting = slots[self._seen_ns[slots] < self._last_update_ns]
+            self._bank.velocity[coasting, 2:] *= np.exp(-dt_s / _GROWTH_MEMORY_S)
             self._bank.predict(slots, dt_s, acceleration)
             self._drop(slots, stamp_ns)
             slots = self._alive()

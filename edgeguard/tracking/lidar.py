@@ -221,7 +221,8 @@ class LidarTracker:
             label, own = measured.label[index], self._label[slots]
             known = (own[:, None] >= 0) & (label[None, :] >= 0)
             other = known & (objects.GROUP[own][:, None] != objects.GROUP[label][None, :])
-            cost = np.where(distance < gate, distance + 1.0 * other, 1e3)
+            # Among neighbours, the one of about its own size: a cluster's crumbs are not the cluster.
+            cost = np.where(distance < gate, distance + 1.0 * other + 0.5 * drift, 1e3)
             r, c = linear_sum_assignment(cost)
             ok = cost[r, c] < 1e3
             pairs = np.stack([r[ok], c[ok]], axis=1)
