@@ -136,7 +136,7 @@ def cut(bgr: U8, box: F64) -> F32:
     rect = mask[y0 - c : y1 - c, x0 - a : x1 - a]
     rect[:] = cv2.GC_PR_FGD
     h, w = rect.shape
-    rect[int(0.3 * h) : int(0.85 * h), int(0.12 * w) : int(0.88 * w)] = cv2.GC_FGD
+    rect[int(0.3 * h) : int(0.93 * h), int(0.12 * w) : int(0.88 * w)] = cv2.GC_FGD
     cv2.setRNGSeed(0)  # GrabCut's k-means draws from OpenCV's global generator
     cv2.grabCut(crop, mask, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
     solid = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
