@@ -168,6 +168,7 @@ class LidarTracker:
         self._born_ns = np.zeros(CAPACITY, np.int64)
         self._seen_ns = np.zeros(CAPACITY, np.int64)
         self._hits = np.zeros(CAPACITY, np.int64)
+        self._place = np.zeros((CAPACITY, 2))
         self._height = np.zeros(CAPACITY)
         self._size = np.zeros((CAPACITY, 3))
         self._offset = np.zeros((CAPACITY, 8, 3))
@@ -246,6 +247,7 @@ class LidarTracker:
     def _see(self, slots: Slots, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp]) -> None:
         self._seen_ns[slots] = stamp_ns
         self._hits[slots] += 1
+        self._place[slots] = measured.center[index][:, (0, 2)]
         self._height[slots] = measured.center[index, 1]
         self._size[slots] = measured.size[index]
         self._offset[slots] = measured.corners[index] - measured.center[index][:, None, :]
@@ -257,7 +259,9 @@ class LidarTracker:
 
     def _snapshot(self, stamp_ns: int, rig: Rig) -> LidarObjects:
         s = self._alive()
-        place = self._bank.position[s]
+        # Where it was measured now, it is: a filter's lag would look like disagreement.
+        measured = (self._measurement[s] >= 0) & (self._seen_ns[s] == stamp_ns)
+        place = np.where(measured[:, None], self._place[s], self._bank.position[s])
         center = np.column_stack([place[:, 0], self._height[s], place[:, 1]])
         return LidarObjects(
             id=self._id[s],
