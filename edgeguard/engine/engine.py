@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -41,6 +42,11 @@ class Engine:
         self._public_id = np.array([order.get(label, -1) for label in loaded.labels], np.int32)
 
     @property
+    def runner(self) -> Runner:
+        """What runs the network, for measuring it."""
+        return self._runner
+
+    @property
     def backend(self) -> str:
         """The name of the backend that runs the network."""
         return self._runner.backend
@@ -63,6 +69,16 @@ class Engine:
         placements = [self._placements(image) for image in raw]
         found = self._runner.candidates(raw, placements)
         return [self._finish(*of_one) for of_one in zip(raw, placements, found)]
+
+    def stage_times(self, image: Image | RawImage) -> dict[str, float]:
+        """Detect in an image stage by stage and return milliseconds per stage."""
+        raw = RawImage.of(image) if isinstance(image, Image) else image
+        placements = self._placements(raw)
+        found, times = self._runner.stage_times([raw], [placements])
+        start = time.perf_counter()
+        self._finish(raw, placements, found[0])
+        times["postprocess"] = times.get("postprocess", 0.0) + (time.perf_counter() - start) * 1e3
+        return times
 
     def warm_up(self, width: int, height: int) -> None:
         """Detect in an empty image, so that the first real one of that size is as fast as the rest."""

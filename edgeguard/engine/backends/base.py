@@ -73,6 +73,12 @@ class Runner(Protocol):
         """
         ...
 
+    def stage_times(
+        self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]
+    ) -> tuple[list[list[Candidates]], dict[str, float]]:
+        """Do the same stage by stage, for measuring; return milliseconds per stage too."""
+        ...
+
     def close(self) -> None:
         """Free what the runner holds; it cannot run after that."""
         ...

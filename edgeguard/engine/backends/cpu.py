@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from edgeguard.engine.backends.base import Backend
 from edgeguard.engine.decode import DECODERS
@@ -30,14 +31,34 @@ class CpuRunner:
         self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]
     ) -> list[list[Candidates]]:
         """Run the network on regions of images; see `Runner.candidates`."""
-        return [self._one(image, regions) for image, regions in zip(images, placements)]
+        return [self._one(image, regions, lambda stage: None) for image, regions in zip(images, placements)]
 
-    def _one(self, image: RawImage, placements: Sequence[Placement]) -> list[Candidates]:
+    def stage_times(
+        self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]
+    ) -> tuple[list[list[Candidates]], dict[str, float]]:
+        """Run stage by stage; see `Runner.stage_times`."""
+        times = dict.fromkeys(("preprocess", "inference", "postprocess"), 0.0)
+        last = time.perf_counter()
+
+        def mark(stage: str) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            times[stage] += (now - last) * 1e3
+            last = now
+
+        return [self._one(image, regions, mark) for image, regions in zip(images, placements)], times
+
+    def _one(
+        self, image: RawImage, placements: Sequence[Placement], mark: Callable[[str], None]
+    ) -> list[Candidates]:
         batch = to_tensor(image.to_bgr(), placements, self._spec.input)
+        mark("preprocess")
         found: list[Candidates] = []
         for start in range(0, len(batch), self._net.max_batch):
             outputs = self._net.infer(batch[start : start + self._net.max_batch])
+            mark("inference")
             found += self._decode(outputs, self._net.output_names, self._spec, self._classes)
+            mark("postprocess")
         return found
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ class Execution:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         inputs = [n for n in names if engine.get_tensor_mode(n) == modes.INPUT]
         image = next(n for n in inputs if n not in loaded.spec.input.constants)
-        size = (3, loaded.spec.input.height, loaded.spec.input.width)
+        size = self._size = (3, loaded.spec.input.height, loaded.spec.input.width)
         self._dynamic = [n for n in inputs if tuple(engine.get_tensor_shape(n))[0] == -1]
         self.max_batch = loaded.spec.tensorrt.max_batch if self._dynamic else 1
         self._rests: dict[str, tuple[int, ...]] = {image: size}
@@ -108,6 +109,24 @@ class Execution:
         self._set_batch(count)
         if not self._context.execute_async_v3(self._device.stream.handle):
             raise CudaError("TensorRT could not run it: " + "; ".join(self._log.lines))
+
+    def bare_times(self, passes: int, frames: int) -> list[float]:
+        """Return milliseconds of each of `frames` naive frames; the context is current."""
+        cuda, stream = self._device.cuda, self._device.stream
+        tensor = cuda.pagelocked_empty(self._size, np.float32)
+        tensor[:] = 0
+        hosts = [cuda.pagelocked_empty(o.shape, o.dtype) for o in self.outputs]
+        times = []
+        for _ in range(frames):
+            start = time.perf_counter()
+            for _ in range(passes):
+                cuda.memcpy_htod_async(self.tensor.device, tensor, stream)
+                self.enqueue(1)
+                for host, output in zip(hosts, self.outputs):
+                    cuda.memcpy_dtoh_async(host, output.memory.device, stream)
+            stream.synchronize()
+            times.append((time.perf_counter() - start) * 1e3)
+        return times
 
     def _error(self, problem: str, remedy: str) -> EngineError:
         said = "; ".join(self._log.lines)

@@ -107,16 +107,35 @@ class Pipeline:
 
     def run(self, images: Sequence[RawImage]) -> list[list[Candidates]]:
         """Return the candidates of images of this layout; per image and region."""
-        for slot, image in zip(self._images.host, images):
-            slot[:] = image.data
+        self._take(images)
         if self._graph is not None:
             self._graph.launch()
         else:
             self.enqueue()
         self._device.stream.synchronize()
-        found = self._collect()
-        per_image = iter(found)
-        return [[next(per_image) for _ in of_image] for of_image in self._layout.placements]
+        return self._collect()
+
+    def run_timed(self, images: Sequence[RawImage]) -> tuple[list[list[Candidates]], dict[str, float]]:
+        """Do the same without the graph and return milliseconds per stage."""
+        cuda, stream = self._device.cuda, self._device.stream
+        self._take(images)
+        events = [("", cuda.Event())]
+        events[0][1].record(stream)
+
+        def mark(stage: str) -> None:
+            events.append((stage, cuda.Event()))
+            events[-1][1].record(stream)
+
+        self.enqueue(mark)
+        stream.synchronize()
+        times: dict[str, float] = {}
+        for (_, before), (stage, after) in zip(events, events[1:]):
+            times[stage] = times.get(stage, 0.0) + before.time_till(after)
+        return self._collect(), times
+
+    def _take(self, images: Sequence[RawImage]) -> None:
+        for slot, image in zip(self._images.host, images):
+            slot[:] = image.data
 
     def capture(self) -> None:
         """Record the queue as a CUDA graph, once it has run; keep the reason where that cannot be."""
@@ -199,10 +218,15 @@ class Pipeline:
             self._spec.thresholds.score,
         )
 
-    def _collect(self) -> list[Candidates]:
-        if not self._on_device:
-            names = [o.name for o in self._net.outputs]
-            return DECODERS[self._spec.decoder](self._answers, names, self._spec, len(self._loaded.labels))
+    def _collect(self) -> list[list[Candidates]]:
+        found = iter(self._decoded() if self._on_device else self._decoded_on_host())
+        return [[next(found) for _ in of_image] for of_image in self._layout.placements]
+
+    def _decoded_on_host(self) -> list[Candidates]:
+        names = [o.name for o in self._net.outputs]
+        return DECODERS[self._spec.decoder](self._answers, names, self._spec, len(self._loaded.labels))
+
+    def _decoded(self) -> list[Candidates]:
         n = len(self._regions)
         counts = self._answer.host[:n].view(np.int32)
         heads = self._answer.host[n:].reshape(n, _HEAD, _ROW)

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeguard.engine.backends.tensorrt import plans
 from edgeguard.engine.backends.tensorrt.api import load_api
 from edgeguard.engine.backends.tensorrt.build import gpu_of
-from edgeguard.engine.backends.tensorrt.device import Device
+from edgeguard.engine.backends.tensorrt.device import Device, describe_gpu
 from edgeguard.engine.backends.tensorrt.execution import Execution
 from edgeguard.engine.backends.tensorrt.pipeline import Layout, Pipeline
 from edgeguard.engine.preprocess import Placement
@@ -28,7 +28,7 @@ class TensorRtRunner:
     def __init__(self, loaded: LoadedSpec, weights: Path) -> None:
         api = load_api(loaded.name)
         plan = plans.load_plan(loaded, plans.plan_key(loaded, weights, api, gpu_of(api, loaded.name)))
-        self._loaded = loaded
+        self._loaded, self._api = loaded, api
         self.device = Device(loaded.name)
         self._pipelines: dict[Layout, Pipeline] = {}
         try:
@@ -51,6 +51,29 @@ class TensorRtRunner:
             return []
         with self.device.current():
             return self.pipeline(images, placements).run(images)
+
+    def stage_times(
+        self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]
+    ) -> tuple[list[list[Candidates]], dict[str, float]]:
+        """Run stage by stage, without a graph, timed by events on the GPU; see `Runner.stage_times`."""
+        with self.device.current():
+            return self.pipeline(images, placements).run_timed(images)
+
+    def bare_times(self, passes: int, frames: int) -> list[float]:
+        """Return milliseconds of upload, `execute_async_v3` and download of every output, frame by frame.
+
+        Args:
+            passes: runs of the network a frame.
+        """
+        with self.device.current():
+            return self.net.bare_times(passes, frames)
+
+    def describe(self) -> tuple[str, dict[str, str], bool | str]:
+        """Return the GPU's name, library versions, and whether a CUDA graph runs, or why not."""
+        name, capability = describe_gpu(self._loaded.name)
+        graphs = [p.uses_graph or p.graph_refused for p in self._pipelines.values()]
+        versions = {"tensorrt": self._api.name, "compute_capability": capability}
+        return name, versions, graphs[-1] if graphs else False
 
     def pipeline(self, images: Sequence[RawImage], placements: Sequence[Sequence[Placement]]) -> Pipeline:
         """Return the pipeline for images like these, made where it is not there; the context is current."""
