@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared machine's speed is no property of the code.
+settings.register_profile("edgeguard", deadline=None)
+settings.load_profile("edgeguard")
 
 ROOT = Path(__file__).resolve().parent.parent
 

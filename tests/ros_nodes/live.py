@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rclpy
+from rcl_interfaces.srv import SetParameters
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,9 +127,15 @@ class Listener(Node):
         return messages
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-        """Wait until `condition` holds after some message; fail the test otherwise."""
+        """Wait until `condition` holds; fail the test otherwise.
+
+        Looked at after each message, and now and then: a match is no message.
+        """
+        end = time.monotonic() + timeout_s
         with self._changed:
-            assert self._changed.wait_for(lambda: bool(condition()), timeout_s), "did not happen in time"
+            while not condition():
+                assert time.monotonic() < end, "did not happen in time"
+                self._changed.wait(0.1)
 
     def call(self, kind: type, service: str, request: Any, timeout_s: float = 10.0) -> Any:
         """Call a service and return its answer."""
@@ -145,3 +154,14 @@ class Listener(Node):
         self._context.try_shutdown()
         self._thread.join(5)
         self.destroy_node()
+
+
+def value(message: Any, key: str) -> str:
+    """A value of the first status of a `DiagnosticArray`."""
+    return next(v.value for v in message.status[0].values if v.key == key)
+
+
+def set_parameter(listener: Listener, node_name: str, name: str, to: object) -> Any:
+    """Change a parameter of a running node, and return its answer."""
+    request = SetParameters.Request(parameters=[Parameter(name, value=to).to_parameter_msg()])
+    return listener.call(SetParameters, f"/{node_name}/set_parameters", request).results[0]

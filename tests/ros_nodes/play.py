@@ -50,20 +50,20 @@ class Player(Node):
             self._clock_topic.publish(Clock(clock=to_time(self.messages[0][0] - LEAD_IN_NS)))
             rclpy.spin_once(self, timeout_sec=0.02)
 
-    def play(self, hold_s: float) -> None:
+    def play(self, hold_s: float, rate: float) -> None:
         first, last = self.messages[0][0], self.messages[-1][0] + int(hold_s * 1e9)
         # Simulated time runs before the first message, as a clock does.
-        begin_ns = time.monotonic_ns() + LEAD_IN_NS
+        begin_ns = time.monotonic_ns() + LEAD_IN_NS / rate
         clock_ns = first - LEAD_IN_NS
         for log_ns, connection, data in [*self.messages, (last, None, b"")]:
             while clock_ns < log_ns:
-                self._tell_time(clock_ns, begin_ns + clock_ns - first)
+                self._tell_time(clock_ns, begin_ns + (clock_ns - first) / rate)
                 clock_ns += CLOCK_PERIOD_NS
-            self._tell_time(log_ns, begin_ns + log_ns - first)
+            self._tell_time(log_ns, begin_ns + (log_ns - first) / rate)
             if connection is not None:
                 self.publishers_by_topic[connection.topic].publish(data)
 
-    def _tell_time(self, ros_ns: int, steady_ns: int) -> None:
+    def _tell_time(self, ros_ns: int, steady_ns: float) -> None:
         if (wait_ns := steady_ns - time.monotonic_ns()) > 0:
             time.sleep(wait_ns / 1e9)
         self._clock_topic.publish(Clock(clock=to_time(ros_ns)))
@@ -87,12 +87,13 @@ def main() -> None:
     parser.add_argument("bag", type=Path)
     parser.add_argument("--wait", nargs="*", default=[], help="topics that must have a subscriber first")
     parser.add_argument("--hold", type=float, default=0.15, help="seconds that /clock runs on at the end")
+    parser.add_argument("--rate", type=float, default=1.0, help="simulated seconds per second")
     arguments = parser.parse_args()
     rclpy.init()
     player = Player(arguments.bag)
     try:
         player.wait_for_subscribers(arguments.wait, timeout_s=20)
-        player.play(arguments.hold)
+        player.play(arguments.hold, arguments.rate)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
 
