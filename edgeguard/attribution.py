@@ -30,6 +30,7 @@ class LevelSettings(Settings):
     stream_integrity: LevelRule = LevelRule(in_path="FAIL_SAFE", elsewhere="FAIL_SAFE")
     object_agreement: LevelRule = _PATH_MATTERS
     lidar_support: LevelRule = _PATH_MATTERS
+    free_space: LevelRule = _PATH_MATTERS
     depth_agreement: LevelRule = LevelRule()
     class_stability: LevelRule = LevelRule()
     box_motion: LevelRule = LevelRule()

@@ -268,6 +268,17 @@ class Scene:
         return np.where(self.truncated, np.nan, z)
 
     @cached_property
+    def foot_range(self) -> F64:
+        """(N,) range at which a box's lower edge meets the ground, metres; infinite where it never does."""
+        t, ground = self.tracks, self.ground
+        if ground is None or self.frame.rig is None:
+            return np.full(len(t), np.nan)
+        k, (a, b, c) = self.frame.rig.camera.k, ground.plane
+        drop = (t.xyxy[:, 3] - k[1, 2]) / k[1, 1] - b
+        drop -= a * ((t.xyxy[:, 0] + t.xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0]
+        return np.where(drop > 1e-3, c / np.maximum(drop, 1e-3), np.inf)
+
+    @cached_property
     def range(self) -> F64:
         """(N,) best known range of a track, metres: the LiDAR's where a body is found, else from size."""
         support = self.support

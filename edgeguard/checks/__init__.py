@@ -7,6 +7,7 @@ from edgeguard.checks.birth_death import BirthDeath, BirthDeathSettings
 from edgeguard.checks.box_motion import BoxMotion, BoxMotionSettings
 from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
 from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
+from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
@@ -21,6 +22,7 @@ class CheckSettings(Settings):
     stream_integrity: StreamIntegritySettings = StreamIntegritySettings()
     object_agreement: ObjectAgreementSettings = ObjectAgreementSettings()
     lidar_support: LidarSupportSettings = LidarSupportSettings()
+    free_space: FreeSpaceSettings = FreeSpaceSettings()
     depth_agreement: DepthAgreementSettings = DepthAgreementSettings()
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
@@ -33,6 +35,7 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         StreamIntegrity(settings.stream_integrity),
         ObjectAgreement(settings.object_agreement),
         LidarSupport(settings.lidar_support),
+        FreeSpace(settings.free_space),
         DepthAgreement(settings.depth_agreement),
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),

@@ -1,0 +1,126 @@
+"""`free_space`: does the LiDAR see through what the camera boxes?
+
+A solid body stops every ray that enters its outline. Where it should stand follows twice: from the lower edge
+of its box on the ground, and from its class' height; the farther of the two is believed, plus the body's own
+length. A ray of the box that ends beyond, or on the ground beyond the foot, has passed through it. Shares are
+taken per column of the box, because a neighbour that fills one side of it stops that side's rays and no
+other's: the score grows with the widest run of columns that are seen through.
+
+Unobservable: few rays, beyond range, something nearer in front, box cut by the border, sideways motion faster
+than the gap between image and sweep allows to compare.
+Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and
+shop windows that show a vehicle, netting, boxes wider than what they hold.
+Source: the occlusion reasoning of CARLO (arXiv 2006.16974), reversed: there it unmasks points without a body,
+here a picture without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import Field
+
+from edgeguard import objects
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.scene import Cloud, Scene
+from edgeguard.types import F64, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_COLUMNS = (4, 12)
+# How benign boxes fall off: nats per share of their width seen through, beyond what loose boxes show.
+_LOOSE = 0.15
+_NATS_PER_SHARE = 25.0
+_CERTAIN = 8.0
+# A network's own false boxes are common up to here and rare from here.
+_DOUBTFUL, _SURE = 0.4, 0.6
+
+
+class FreeSpaceSettings(Settings):
+    """Parameters of `free_space`."""
+
+    max_range_m: float = Field(30.0, gt=1, le=300, description="range beyond which nothing can be told, m")
+    min_rays: float = Field(30.0, ge=5, description="rays through a box below which nothing can be told")
+    min_column_rays: float = Field(
+        3.0, ge=1, description="rays through a column below which it tells nothing"
+    )
+    seen_through: float = Field(
+        0.8, gt=0.5, le=1, description="share of a column's rays that must pass for it to be seen through"
+    )
+    range_margin: float = Field(
+        0.15, ge=0, le=1, description="relative error of the range at which a body should stand"
+    )
+    max_slip: float = Field(
+        0.15, gt=0, le=1, description="share of its width that a box may move between image and sweep"
+    )
+
+
+class FreeSpace:
+    """See the module. Subjects are camera tracks."""
+
+    name = "free_space"
+    needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
+
+    def __init__(self, settings: FreeSpaceSettings) -> None:
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Nothing is remembered: one sweep and one frame tell."""
+
+    def score(self, scene: Scene) -> list[Scores]:
+        t, cloud, support, s = scene.tracks, scene.cloud, scene.support, self.settings
+        if cloud is None or cloud.height is None or support is None or scene.frame.points is None:
+            return [Scores.unobservable(SubjectKind.TRACK, t.id)]
+        stands = np.fmax(scene.foot_range, scene.size_range)
+        told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
+        told &= (stands <= s.max_range_m) & (support.total >= s.min_rays)
+        gap_s = abs(scene.frame.points.stamp_ns - scene.frame.stamp_ns) * 1e-9
+        told &= np.abs(t.velocity[:, 0]) * gap_s <= s.max_slip * t.width
+        width, share, rays = (np.full(len(t), np.nan) for _ in range(3))
+        for i in np.flatnonzero(told):
+            beyond = float(stands[i] * (1.0 + s.range_margin))
+            length = float(objects.LENGTH[t.label[i]])
+            width[i], share[i], rays[i] = self._seen_through(scene, cloud, t.xyxy[i], beyond, length)
+        told &= rays >= s.min_rays
+        surprise = np.clip(_NATS_PER_SHARE * (width - _LOOSE), 0.0, _CERTAIN)
+        surprise *= np.clip((t.confidence - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0.0, 1.0)
+        return [
+            Scores(
+                SubjectKind.TRACK,
+                t.id,
+                np.where(told, surprise, np.nan),
+                (Cause.CAMERA,) * len(t),
+                {"open_width_share": width, "passed_share": share, "rays": rays, "stands_at_m": stands},
+            )
+        ]
+
+    def _seen_through(
+        self, scene: Scene, cloud: Cloud, box: F64, beyond: float, length: float
+    ) -> tuple[float, float, float]:
+        """Return the widest run of open columns (share of width), the share of rays passed, and rays."""
+        assert cloud.height is not None
+        w, h = box[2] - box[0], box[3] - box[1]
+        inner = np.array([box[0] + 0.05 * w, box[1] + 0.1 * h, box[2] - 0.05 * w, box[3] - 0.1 * h])
+        index = cloud.in_box(inner)
+        z, lidar = cloud.xyz[index, 2], scene.settings.lidar
+        ground = cloud.height[index] < lidar.ground_tolerance_m + lidar.ground_slope * z
+        # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
+        passed = z > np.where(ground, beyond, beyond + length)
+        told = passed | ~ground
+        count = int(np.clip(np.count_nonzero(told) / (2.0 * self.settings.min_column_rays), *_COLUMNS))
+        column = ((cloud.uv[index, 0] - inner[0]) / (inner[2] - inner[0]) * count).astype(np.intp)
+        column = np.minimum(column, count - 1)
+        rays = np.bincount(column[told], minlength=count)
+        open_rays = np.bincount(column[passed], minlength=count)
+        is_open = (rays >= self.settings.min_column_rays) & (open_rays >= self.settings.seen_through * rays)
+        edge = np.flatnonzero(np.diff(np.concatenate([[False], is_open, [False]])))
+        run = int((edge[1::2] - edge[::2]).max()) if len(edge) else 0
+        total = int(rays.sum())
+        return run / count, float(open_rays.sum() / max(total, 1)), float(total)
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        return (
+            f"LiDAR sees through {measured['open_width_share']:.0%} of its width, "
+            f"where it should stand at {measured['stands_at_m']:.0f} m"
+        )
