@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from edgeguard.tracking import boxes
+from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.types import F64, I64
 
 MIN_OVERLAP = 0.2

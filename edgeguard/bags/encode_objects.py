@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from rosbags.typesys.store import Typestore
-from scipy.spatial.transform import Rotation
 
 from edgeguard.bags.build import header, make, pose, quaternion, vector, with_covariance
 from edgeguard.rig import CameraModel
@@ -94,6 +93,8 @@ def to_odometry_msg(
 
 def to_tf_msg(store: Typestore, transforms: Sequence[tuple[str, str, F64]], stamp_ns: int) -> Any:
     """Return a `tf2_msgs/TFMessage` of (parent, child, (4, 4) pose of the child in the parent)."""
+    from scipy.spatial.transform import Rotation  # slow to load, and only writing needs it
+
     rows = []
     for parent, child, matrix in transforms:
         xyzw = Rotation.from_matrix(matrix[:3, :3]).as_quat().tolist()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 
 from edgeguard import objects
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters
 from edgeguard.rig import Rig
+from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.tracking.kalman import KalmanBank, Slots
 from edgeguard.types import F64, I64, Detections3D, seconds
 
