@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -170,6 +171,16 @@ class Scene:
             return None
         return last
 
+    @cached_property
+    def gray(self) -> U8 | None:
+        """(H/2, W/2) uint8: green, averaged over 2 x 2 pixels, for what follows structure over frames."""
+        if self.frame.image is None:
+            return None
+        bgr = self.frame.image.bgr
+        h, w = bgr.shape[0] // 2, bgr.shape[1] // 2
+        half = cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(half[..., 1], np.uint8)
+
     # LiDAR
 
     @cached_property
@@ -245,6 +256,20 @@ class Scene:
         measured = self.measured_objects
         fresh = measured if self.new_sweep else None
         return self._builder.lidar_tracker.update(self.frame.stamp_ns, fresh, self.frame.rig)
+
+    @cached_property
+    def camera_motion(self) -> tuple[F64, F64] | None:
+        """(3,) velocity, m/s, and (3,) turn rate, rad/s, of the camera in the optical frame.
+
+        None without ego motion, or where the rig does not know `base_link`.
+        """
+        ego, rig = self.frame.ego, self.frame.rig
+        matrix = rig.to_camera.get("base_link") if rig is not None else None
+        if ego is None or matrix is None:
+            return None
+        rotation = matrix[:3, :3]
+        lever = -rotation.T @ matrix[:3, 3]
+        return rotation @ (ego.linear + np.cross(ego.angular, lever)), rotation @ ego.angular
 
     # Tracks in the world
 
