@@ -12,6 +12,7 @@ from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.types import F64, I64
 
 MIN_OVERLAP = 0.2
+SURE_OVERLAP = 0.4
 _SAME = 0.45
 _LOYALTY = 0.3
 
@@ -23,7 +24,8 @@ class Pairing:
     Attributes:
         object_of: (N,) row of the object that is the track, -1 none.
         track_of: (M,) row of the track that is the object, -1 none.
-        boxed: (M,) whether a detection of this frame, tracked or not, is the object.
+        boxed: (M,) how well the detection that is the object covers it, 0 without one.
+        object_overlap: (N,) how well a track's own object covers it, 0 without one.
         any_object: (N,) best overlap with any object measured now.
         own_object: (N,) the same, unless that object is another track's and only brushes this one.
         any_box: (M,) best overlap with any detection of this frame.
@@ -32,7 +34,8 @@ class Pairing:
 
     object_of: I64
     track_of: I64
-    boxed: NDArray[np.bool_]
+    boxed: F64
+    object_overlap: F64
     any_object: F64
     own_object: F64
     any_box: F64
@@ -81,12 +84,12 @@ def pair(
     ok = overlap[r, c] >= MIN_OVERLAP
     r, c = r[ok], c[ok]
     object_of, track_of = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
-    boxed = np.zeros(m, bool)
-    boxed[c] = True
+    boxed = np.zeros(m)
+    boxed[c] = overlap[r, c]
     with_track = tracked[r]
     object_of[track_of_detection[r[with_track]]] = c[with_track]
     track_of[c[with_track]] = track_of_detection[r[with_track]]
-    foreign_object = boxed[None, :] & (track_of[None, :] != np.arange(n)[:, None])
+    foreign_object = (boxed > 0)[None, :] & (track_of[None, :] != np.arange(n)[:, None])
     taken = np.full(d, -1, np.int64)
     taken[r] = c
     foreign_box = (taken[:, None] >= 0) & (taken[:, None] != np.arange(m)[None, :])
@@ -94,6 +97,7 @@ def pair(
         object_of=object_of,
         track_of=track_of,
         boxed=boxed,
+        object_overlap=np.where(object_of >= 0, boxed[object_of], 0.0) if m else np.zeros(n),
         any_object=by_track.max(axis=1, initial=0.0),
         own_object=np.where(foreign_object & (by_track < _SAME), 0.0, by_track).max(axis=1, initial=0.0),
         any_box=overlap.max(axis=0, initial=0.0),

@@ -13,7 +13,7 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
-from edgeguard.pairing import Pairing, pair
+from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.rig import CameraModel, Rig
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
@@ -439,7 +439,7 @@ class Scene:
         support, pairing = self.support, self.pairing
         confirmed = np.zeros(len(self.tracks), bool)
         if self.objects_are_classified and pairing is not None:
-            confirmed |= pairing.object_of >= 0
+            confirmed |= pairing.object_overlap >= SURE_OVERLAP
         if support is not None:
             confirmed |= support.on >= np.maximum(3.0, 0.12 * support.expected)
         return confirmed
@@ -475,7 +475,7 @@ class Scene:
         held[seen.slot[seen.is_new]] = 0.0
         before = held[seen.slot].copy()
         if self.frame.detections is not None:
-            held[seen.slot] = _held(before, pairing.boxed, self.dt_s)
+            held[seen.slot] = _held(before, pairing.boxed >= SURE_OVERLAP, self.dt_s)
         return before
 
     def clipped(self, xyxy: F64) -> F64:

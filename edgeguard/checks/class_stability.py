@@ -1,8 +1,8 @@
 """`class_stability`: does a track keep its class?
 
 Surprisal of a detection's class group under the track's own history (a Dirichlet predictive over groups,
-counts weighted by score and fading over seconds; the last half second does not teach, so a flip that lasts
-stays strange). Entropy and flips per second over the window are given beside it.
+counts weighted by score and fading over seconds; the present run of a class does not teach, so a flip that
+lasts stays strange). Entropy and flips per second over the window are given beside it.
 
 Unobservable: a track younger than the window, or without a detection on this frame.
 Benign look-alikes: rider and bicycle, van and truck (both within a group or near it); identity switches.
@@ -21,7 +21,7 @@ from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
-from edgeguard.types import Channel
+from edgeguard.types import I64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _GROUPS = len(objects.GROUPS)
@@ -29,6 +29,7 @@ _GROUPS = len(objects.GROUPS)
 _KINDRED = np.eye(_GROUPS)
 for _a, _b in (("person", "cycle"), ("cycle", "person")):
     _KINDRED[objects.GROUPS.index(_a), objects.GROUPS.index(_b)] = 0.5
+_RESHAPED = 0.35
 
 
 class ClassStabilitySettings(Settings):
@@ -38,7 +39,8 @@ class ClassStabilitySettings(Settings):
         0.5, gt=0, le=10, description="history a track needs before its class is judged, s"
     )
     memory_s: float = Field(5.0, gt=0, le=60, description="time over which the class history fades, s")
-    prior: float = Field(0.03, gt=0, le=10, description="detections' worth of doubt that every class keeps")
+    min_detections: float = Field(3.0, gt=0, le=100, description="detections' worth of history to judge by")
+    prior: float = Field(0.01, gt=0, le=10, description="detections' worth of doubt that every class keeps")
 
 
 class ClassStability:
@@ -53,31 +55,26 @@ class ClassStability:
 
     def reset(self) -> None:
         self._counts = np.zeros((CAPACITY, _GROUPS))
-        self._recent = np.zeros((CAPACITY, _GROUPS))
-        self._last = np.full(CAPACITY, -1, np.int64)
+        self._run = np.zeros(CAPACITY)
+        self._run_group = np.full(CAPACITY, -1, np.int64)
+        self._run_s = np.zeros(CAPACITY)
         self._flips = np.zeros(CAPACITY)
 
     def score(self, scene: Scene) -> list[Scores]:
         t = scene.tracks
         slot, group = t.slot, objects.GROUP[t.label]
-        fresh = slot[t.is_new]
-        self._counts[fresh] = self._recent[fresh] = 0.0
-        self._flips[fresh] = 0.0
-        self._last[fresh] = -1
-
+        self._follow(scene, group)
+        n = np.arange(len(t))
         counts = self._counts[slot] @ _KINDRED + self.settings.prior
         share = counts / counts.sum(axis=1, keepdims=True)
-        n = np.arange(len(t))
+        known = self._counts[slot].sum(axis=1) >= self.settings.min_detections
         told = scene.asserted & t.matched & (t.age_s >= self.settings.window_s) & (scene.hidden < 0.5)
+        # A box that changed its shape with its class is another object: the track was swapped.
+        swapped = t.matched & (np.abs(np.nan_to_num(t.residual[:, 2] - t.residual[:, 3])) > _RESHAPED)
+        self._run[slot[swapped & (self._run_s[slot] <= 0)]] = np.nan
+        told &= ~np.isnan(self._run[slot])
         # A detection that is hardly believed is hardly evidence.
-        surprise = -np.log(share[n, group]) * np.clip(t.score / 0.5, 0.0, 1.0)
-        entropy = -(share * np.log(share)).sum(axis=1)
-
-        flipped = t.matched & (self._last[slot] >= 0) & (self._last[slot] != group)
-        self._last[slot] = np.where(t.matched, group, self._last[slot])
-        fade = np.exp(-scene.dt_s / self.settings.memory_s)
-        self._flips[slot] = self._flips[slot] * fade + flipped
-        self._learn(scene, group, fade)
+        surprise = np.where(known, -np.log(share[n, group]) * np.clip(t.score / 0.5, 0.0, 1.0), 0.0)
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -86,22 +83,38 @@ class ClassStability:
                 (Cause.CAMERA,) * len(t),
                 {
                     "class_share": share[n, group],
-                    "entropy_nats": entropy,
+                    "entropy_nats": -(share * np.log(share)).sum(axis=1),
                     "flips_per_s": self._flips[slot] / self.settings.memory_s,
                 },
             )
         ]
 
-    def _learn(self, scene: Scene, group: np.ndarray, fade: float) -> None:
-        """Recent detections reach the history with half a second's delay, as an exponential queue."""
+    def _follow(self, scene: Scene, group: I64) -> None:
+        """Keep each track's history and its present run of one class apart: a run is judged by what preceded.
+
+        A run that outlasts the memory, or that ends, becomes history.
+        """
         t = scene.tracks
         slot = t.slot
-        move = 1.0 - np.exp(-scene.dt_s / 0.5)
-        moved = self._recent[slot] * move
-        self._recent[slot] -= moved
-        self._counts[slot] = self._counts[slot] * fade + moved
-        seen = np.flatnonzero(t.matched)
-        np.add.at(self._recent, (slot[seen], group[seen]), t.score[seen])
+        fresh = slot[t.is_new]
+        self._counts[fresh] = 0.0
+        self._run[fresh] = self._run_s[fresh] = self._flips[fresh] = 0.0
+        self._run_group[fresh] = -1
+        fade = np.exp(-scene.dt_s / self.settings.memory_s)
+        self._counts[slot] *= fade
+        self._flips[slot] *= fade
+
+        flipped = t.matched & (self._run_group[slot] != group)
+        # While the class is the one that history knows, its run is history too.
+        own = self._counts[slot, group] >= 0.5 * self._counts[slot].sum(axis=1)
+        settle = flipped | own | (self._run_s[slot] > self.settings.memory_s / 2)
+        done = slot[settle & t.matched & (self._run_group[slot] >= 0)]
+        self._counts[done, self._run_group[done]] += np.nan_to_num(self._run[done])
+        self._run[done] = 0.0
+        self._flips[slot] += flipped & (self._run_group[slot] >= 0)
+        self._run_s[slot] = np.where(flipped, 0.0, self._run_s[slot] + scene.dt_s)
+        self._run_group[slot] = np.where(t.matched, group, self._run_group[slot])
+        self._run[slot] += np.where(t.matched, t.score, 0.0)
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return f"class changed to one that made up {measured['class_share']:.1%} of the track's history"

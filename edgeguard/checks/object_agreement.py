@@ -36,13 +36,18 @@ from edgeguard.verdict import Cause, SubjectKind
 _HELD = 7.0
 _OPEN = 7.0
 _STRAY = 1.5
+# People walk in groups, where one box or LiDAR object stands for several.
+_STRICT = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _VEHICLE = objects.GROUPS.index("vehicle")
-_NEVER = np.array([{"vehicle": 7.5, "cycle": 5.0, "person": 3.5}.get(g, 3.0) for g in objects.GROUPS])
+_NEVER = np.array([{"vehicle": 7.5, "cycle": 5.0, "person": 5.0}.get(g, 3.0) for g in objects.GROUPS])
 
 # How a box sits on its object: jitter as a share of its width and in pixels, and how long that is learnt.
-_DRIFT_SHARE = 0.05
+_DRIFT_SHARE = 0.07
 _DRIFT_PX = 3.0
 _DRIFT_MEMORY_S = 1.0
+_HIDDEN_MEMORY_S = 1.0
+# Farther than this, detectors find and lose things as they please.
+_APPEAR_RANGE_M = 30.0
 
 
 class ObjectAgreementSettings(Settings):
@@ -63,7 +68,7 @@ class ObjectAgreementSettings(Settings):
     )
     max_hidden: float = Field(0.25, ge=0, le=1, description="covered share above which nothing can be told")
     edge_px: float = Field(
-        15.0, ge=0, description="distance to the image's side below which nothing can be told"
+        30.0, ge=0, description="distance to the image's side below which nothing can be told"
     )
     new_radius_m: float = Field(
         1.0, gt=0, le=10, description="distance from anything seen before that is open, m"
@@ -83,6 +88,8 @@ class ObjectAgreement:
     def reset(self) -> None:
         self._settled_s = 0.0
         self._appeared = np.zeros(CAPACITY, bool)
+        self._hidden_track = np.zeros(CAMERA_CAPACITY)
+        self._hidden_object = np.zeros(CAPACITY)
         self._partner = np.full(CAMERA_CAPACITY, -1, np.int64)
         self._known_s = np.zeros(CAMERA_CAPACITY)
         self._offset = np.zeros(CAMERA_CAPACITY)
@@ -99,15 +106,22 @@ class ObjectAgreement:
         assert seen is not None
         held = scene.lidar_held_s >= s.held_s
         told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
-        told &= (scene.hidden < s.max_hidden) & (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
+        told &= scene.hidden < self._bearable(
+            self._hidden_track, t.slot, t.is_new, scene.hidden, held, scene.dt_s
+        )
+        told &= (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
         told &= scene.size_range <= s.max_range_m
         if scene.objects_are_classified:
             # A neighbour's object is no excuse for one that was held and is gone.
-            missed = np.where(held, pairing.own_object, pairing.any_object) < MIN_OVERLAP
+            strict = held & _STRICT[t.label]
+            missed = np.where(strict, pairing.own_object, pairing.any_object) < MIN_OVERLAP
         else:
             # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
             missed, told = ~scene.supported, told & held
-        rare = np.where(held, _HELD, _NEVER[objects.GROUP[t.label]])
+        # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
+        reach = np.where(_STRICT[t.label], 40.0, 22.0)
+        never = _NEVER[objects.GROUP[t.label]] * np.clip((reach - scene.size_range) / 10.0, 0.0, 1.0)
+        rare = np.where(held, _HELD, never)
         surprise = np.where(missed, rare, 0.0) * np.clip(t.confidence / 0.6, 0.0, 1.0)
         drift = self._drift(scene, pairing)
         surprise = np.where(missed, surprise, np.nan_to_num(0.5 * drift**2))
@@ -131,7 +145,7 @@ class ObjectAgreement:
         """How far each track's box has moved off its LiDAR object, against where it used to sit on it."""
         t, seen = scene.tracks, scene.objects
         drift = np.full(len(t), np.nan)
-        row = np.flatnonzero((pairing.object_of >= 0) & t.matched)
+        row = np.flatnonzero((pairing.object_of >= 0) & t.matched & _STRICT[t.label])
         if seen is None or not scene.objects_are_classified or not len(row):
             return drift
         box, other = t.xyxy[row], scene.clipped(seen.xyxy)[pairing.object_of[row]]
@@ -163,12 +177,14 @@ class ObjectAgreement:
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         told &= scene.frame.detections is not None
         held = scene.camera_held_s >= s.held_s
-        appeared = self._appear(scene)
+        appeared = self._appear(scene, hidden)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
-        told &= hidden < np.where(appeared, 2.0, 1.0) * s.max_hidden
+        bearable = self._bearable(self._hidden_object, seen.slot, seen.is_new, hidden, held, scene.dt_s)
+        told &= hidden < np.where(appeared, 2.0 * s.max_hidden, bearable)
         if not scene.objects_are_classified:
             told &= held | appeared
-        missed = np.where(held | appeared, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        strict = appeared | (held & ((seen.label < 0) | _STRICT[seen.label]))
+        missed = np.where(strict, pairing.own_box, pairing.any_box) < MIN_OVERLAP
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
@@ -188,6 +204,21 @@ class ObjectAgreement:
             },
         )
 
+    def _bearable(
+        self,
+        usual: F64,
+        slot: NDArray[np.intp],
+        is_new: NDArray[np.bool_],
+        hidden: F64,
+        held: NDArray[np.bool_],
+        dt_s: float,
+    ) -> F64:
+        """Return (N,) how far each subject may be hidden and still be missed: as far as when both held it."""
+        usual[slot[is_new]] = 0.0
+        usual[slot] += np.where(held, 1.0 - np.exp(-dt_s / _HIDDEN_MEMORY_S), 0.0) * (hidden - usual[slot])
+        bearable: F64 = np.clip(usual[slot] + 0.15, self.settings.max_hidden, 0.7)
+        return bearable
+
     def _hidden(self, scene: Scene, box: F64) -> F64:
         """Share of an object's box that nearer objects or camera tracks cover."""
         seen = scene.objects
@@ -199,13 +230,14 @@ class ObjectAgreement:
         )
         return np.maximum(by_object, covered_share(box, scene.occluders))
 
-    def _appear(self, scene: Scene) -> NDArray[np.bool_]:
+    def _appear(self, scene: Scene, hidden: F64) -> NDArray[np.bool_]:
         """Remember which objects stood up in the open: nothing was near on the sweep before."""
         seen = scene.objects
         assert seen is not None
         self._settled_s = 0.0 if scene.dt_s >= 0.5 else self._settled_s + scene.dt_s
         self._appeared[seen.slot[seen.is_new]] = False
-        new = np.flatnonzero(seen.is_new & ~(seen.bottom > 0.6))
+        sure = seen.is_new & (seen.probability >= self.settings.min_probability) & (hidden < 0.15)
+        new = np.flatnonzero(sure & ~(seen.bottom > 0.6) & (seen.center[:, 2] < _APPEAR_RANGE_M))
         if len(new) and self._settled_s > 0.3:
             if scene.objects_are_classified:
                 # Nothing else was followed near there, at whatever score.
