@@ -1,0 +1,55 @@
+"""The launch file: what can be told without `launch`, and all of it where a ROS 2 has it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import xml.etree.ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+LAUNCH = ROOT / "launch" / "edgeguard.launch.py"
+ASKED_FOR = {
+    "namespace", "engine", "params_file", "image", "camera_info", "points", "detections", "lidar_detections",
+    "odometry", "verdict", "fail_safe", "use_sim_time", "build_only", "log_level",
+}  # fmt: skip
+
+
+def test_every_argument_has_a_default_and_a_meaning() -> None:
+    tree = ast.parse(LAUNCH.read_text())
+    assignments = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "ARGUMENTS"]
+    declared = {
+        key.value: ast.unparse(value)
+        for key, value in zip(assignments[0].value.keys, assignments[0].value.values)
+    }
+    assert set(declared) >= ASKED_FOR
+    used = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("argument", "LaunchConfiguration"):
+            used.update(a.value for a in node.args if isinstance(a, ast.Constant))
+    topics = {"image", "camera_info", "points", "detections", "lidar_detections", "odometry"}
+    assert set(declared) == used | topics
+
+
+def test_the_transport_profile_is_xml_with_a_segment_for_images() -> None:
+    profile = xml.etree.ElementTree.parse(ROOT / "config" / "fastdds_large_data.xml").getroot()
+    (size,) = (e.text for e in profile.iter() if e.tag.endswith("segment_size"))
+    assert int(size) >= 32 * 1024 * 1024
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not on PyPI: needs a sourced ROS 2"
+)
+def test_it_describes_the_three_nodes() -> None:
+    spec = importlib.util.spec_from_file_location("edgeguard_launch", LAUNCH)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    from launch_ros.actions import Node
+
+    nodes = [e for e in module.generate_launch_description().entities if isinstance(e, Node)]
+    assert [n.node_executable for n in nodes] == ["failsafe_node", "monitor_node", "perception_node"]
+    assert Path(module.PROFILE).is_file() and module.ARGUMENTS
