@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.attribution import LevelSettings
 from edgeguard.checks import Check, CheckSettings, Scores, make_checks
 from edgeguard.config import Settings
-from edgeguard.evidence import Evidence, EvidenceSettings, Standing
+from edgeguard.errors import ParameterError
+from edgeguard.evidence import Evidence, EvidenceSettings, Standing, thresholds
+from edgeguard.rig import CameraModel
 from edgeguard.scene import Scene, SceneBuilder, SceneSettings
 from edgeguard.types import Channel, Frame
 from edgeguard.verdict import Alarm, Coverage, Level, Subject, SubjectKind, Verdict
@@ -30,6 +33,21 @@ class MonitorSettings(Settings):
     checks: CheckSettings = CheckSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     levels: LevelSettings = LevelSettings()
+    calibration: str = Field(
+        "none",
+        description="thresholds measured on clean drives by `edgeguard calibrate`: a name under "
+        "calibration/, a path, or none, which trusts that scores are the surprisals they claim to be",
+    )
+
+
+Observer = Callable[[Scene, str, Scores], None]
+"""Told what each check measured, before it becomes evidence."""
+
+
+def digests(settings: MonitorSettings) -> dict[str, str]:
+    """Return per check a short name of the parameters that its scores depend on."""
+    own = {name: getattr(settings.checks, name) for name in type(settings.checks).model_fields}
+    return {name: thresholds.digest([settings.scene, check]) for name, check in own.items()}
 
 
 class _Place(NamedTuple):
@@ -47,7 +65,8 @@ class Monitor:
     Deterministic: the same settings, frames and skipped checks give the same verdicts.
     """
 
-    def __init__(self, settings: MonitorSettings) -> None:
+    def __init__(self, settings: MonitorSettings, *, observer: Observer | None = None) -> None:
+        self._observer = observer
         self.apply(settings)
 
     @property
@@ -61,10 +80,20 @@ class Monitor:
 
     def apply(self, settings: MonitorSettings) -> None:
         """Take new settings and begin afresh: evidence gathered under other thresholds means nothing."""
+        evidence = settings.evidence
+        self._calibration = thresholds.select(
+            settings.calibration, digests(settings), evidence.step_s, evidence.max_step_evidence
+        )
+        self._camera: CameraModel | None = None
         self._settings = settings
         self._builder = SceneBuilder(settings.scene)
         self._checks: tuple[Check, ...] = make_checks(settings.checks)
-        self._evidence = Evidence(settings.evidence, len(self._checks))
+        measured = (
+            self._calibration.thresholds(evidence.false_alarms_per_hour, self.check_names)
+            if self._calibration is not None
+            else None
+        )
+        self._evidence = Evidence(evidence, len(self._checks), measured)
 
     def reset(self) -> None:
         """Forget everything seen: a new drive begins."""
@@ -82,7 +111,11 @@ class Monitor:
             frame: frames come in the order in which they were put together.
             deadline_ns: on `time.monotonic_ns`; checks not begun by then are skipped, stream integrity apart.
             skip: checks to leave out, as a recorded run did.
+
+        Raises:
+            ParameterError: the calibration was made with another camera.
         """
+        self._require_camera(frame)
         stage_ms: dict[str, float] = {}
         begin = time.perf_counter_ns()
         with _timed(stage_ms, "tracking"):
@@ -112,9 +145,19 @@ class Monitor:
             has_image=not frame.silent,
         )
 
+    def _require_camera(self, frame: Frame) -> None:
+        camera = frame.rig.camera if frame.rig is not None else None
+        if camera is None or camera is self._camera:
+            return
+        self._camera = camera
+        if self._calibration is not None and (why := self._calibration.misfit(camera)):
+            raise ParameterError("calibration", [f"calibration = {self._settings.calibration!r}: {why}"])
+
     def _judge(self, check: Check, scene: Scene, alarms: list[Alarm]) -> Coverage:
         passed = failed = unobservable = 0
         for scores in check.score(scene):
+            if self._observer is not None:
+                self._observer(scene, check.name, scores)
             standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
             told = ~np.isnan(scores.score)
             failed += int(np.count_nonzero(standing.raised))

@@ -20,7 +20,6 @@ from pydantic import Field
 
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
-from edgeguard.evidence.null import Null
 from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
 
@@ -64,38 +63,66 @@ class Standing:
 
 
 class _Book:
-    """Evidence of one check about subjects of one kind, by identity."""
+    """Evidence of one check about subjects of one kind, by identity.
+
+    Written for a dozen subjects that are mostly those of the frame before: at that size a dictionary is many
+    times faster than set operations on arrays, and every check pays for it on every frame.
+    """
 
     def __init__(self) -> None:
-        self.ids: I64 = np.zeros(0, np.int64)
-        self.evidence: F64 = np.zeros(0)
-        self.onset_ns: I64 = np.zeros(0, np.int64)
-        self.seen_ns: I64 = np.zeros(0, np.int64)
+        self.evidence: F64 = np.zeros(16)
+        self.onset_ns: I64 = np.zeros(16, np.int64)
+        self.seen_ns: I64 = np.zeros(16, np.int64)
+        self._row: dict[int, int] = {}
+        self._free = list(range(16))
+        self._ids = b""
+        self._rows: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._stamp_ns = 0
 
     def rows(self, ids: I64, stamp_ns: int) -> NDArray[np.intp]:
         """Return the row of each identity; new ones begin at 0, those not seen for long are dropped."""
-        keep = (stamp_ns - self.seen_ns) * 1e-9 < _FORGET_S
-        new = np.setdiff1d(ids, self.ids[keep])
-        merged = np.concatenate([self.ids[keep], new])
-        order = np.argsort(merged)
-        zeros = np.zeros(len(new))
-        self.ids = merged[order]
-        self.evidence = np.concatenate([self.evidence[keep], zeros])[order]
-        self.onset_ns = np.concatenate([self.onset_ns[keep], zeros.astype(np.int64)])[order]
-        self.seen_ns = np.concatenate([self.seen_ns[keep], zeros.astype(np.int64)])[order]
-        rows = np.searchsorted(self.ids, ids)
-        self.seen_ns[rows] = stamp_ns
-        return rows
+        key = ids.tobytes()
+        if key != self._ids or (stamp_ns - self._stamp_ns) * 1e-9 >= _FORGET_S:
+            self._forget(stamp_ns)
+            self._rows = np.array([self._find(i) for i in ids.tolist()], np.intp)
+            self._ids = key
+        self._stamp_ns = stamp_ns
+        self.seen_ns[self._rows] = stamp_ns
+        return self._rows
+
+    def _forget(self, stamp_ns: int) -> None:
+        seen_ns = self.seen_ns.tolist()
+        for i in [i for i, r in self._row.items() if (stamp_ns - seen_ns[r]) * 1e-9 >= _FORGET_S]:
+            self._free.append(self._row.pop(i))
+
+    def _find(self, ident: int) -> int:
+        row = self._row.get(ident)
+        if row is None:
+            if not self._free:
+                self._grow()
+            row = self._row[ident] = self._free.pop()
+            self.evidence[row] = self.onset_ns[row] = 0
+        return row
+
+    def _grow(self) -> None:
+        n = len(self.evidence)
+        self.evidence, self.onset_ns, self.seen_ns = (
+            np.concatenate([a, np.zeros_like(a)]) for a in (self.evidence, self.onset_ns, self.seen_ns)
+        )
+        self._free.extend(range(n, 2 * n))
 
 
 class Evidence:
     """Accumulates the scores of all checks; the same input gives the same evidence."""
 
     def __init__(
-        self, settings: EvidenceSettings, checks: int, nulls: Mapping[str, Null] | None = None
+        self,
+        settings: EvidenceSettings,
+        checks: int,
+        thresholds: Mapping[tuple[str, SubjectKind], float] | None = None,
     ) -> None:
         self.settings = settings
-        self._nulls = dict(nulls or {})
+        self._thresholds = dict(thresholds or {})
         steps_per_hour = 3600.0 / settings.step_s
         # Ville's inequality per step, subject and check; a union bound needs no independence between them.
         rate = settings.false_alarms_per_hour / (steps_per_hour * settings.subjects * checks)
@@ -117,19 +144,20 @@ class Evidence:
         """
         book = self._books.setdefault((check, scores.kind), _Book())
         rows = book.rows(scores.ids, stamp_ns)
-        null = self._nulls.get(check)
-        surprisal = scores.score if null is None else null.surprisal(scores.score)
-        told = ~np.isnan(surprisal)
-        fact = np.isposinf(surprisal)
-        gain = math.log(_KAPPA) + (1.0 - _KAPPA) * np.where(told & ~fact, surprisal, 0.0)
+        threshold = self._thresholds.get((check, scores.kind), self.threshold)
+        surprisal = scores.score
+        gain = math.log(_KAPPA) + (1.0 - _KAPPA) * surprisal
         gain = np.minimum(gain, self.settings.max_step_evidence) * min(1.0, dt_s / self.settings.step_s)
         before = book.evidence[rows]
         # What can no longer be observed neither clears nor accuses: it fades.
-        after = np.where(told, np.maximum(before + gain, 0.0), before * math.exp(-dt_s / _FADE_S))
+        faded = before * math.exp(-dt_s / _FADE_S)
+        after = np.where(np.isnan(surprisal), faded, np.maximum(before + gain, 0.0))
         # Bounded above, so that an alarm ends soon after its cause does.
         ceiling = self.threshold + self.settings.max_step_evidence
-        after = np.where(fact, ceiling, np.minimum(after, ceiling))
-        begun = (before <= 0.0) & (after > 0.0)
-        book.onset_ns[rows] = np.where(begun, stamp_ns, book.onset_ns[rows])
+        after = np.minimum(after, ceiling)
+        after[surprisal == math.inf] = ceiling
+        onset_ns = book.onset_ns[rows]
+        onset_ns[(before <= 0.0) & (after > 0.0)] = stamp_ns
+        book.onset_ns[rows] = onset_ns
         book.evidence[rows] = after
-        return Standing(after, self.threshold, after >= self.threshold, book.onset_ns[rows])
+        return Standing(after, self.threshold, after >= self.threshold, onset_ns)
