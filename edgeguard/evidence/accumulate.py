@@ -153,11 +153,11 @@ class Evidence:
         faded = before * math.exp(-dt_s / _FADE_S)
         after = np.where(np.isnan(surprisal), faded, np.maximum(before + gain, 0.0))
         # Bounded above, so that an alarm ends soon after its cause does.
-        ceiling = self.threshold + self.settings.max_step_evidence
+        ceiling = threshold + self.settings.max_step_evidence
         after = np.minimum(after, ceiling)
         after[surprisal == math.inf] = ceiling
         onset_ns = book.onset_ns[rows]
         onset_ns[(before <= 0.0) & (after > 0.0)] = stamp_ns
         book.onset_ns[rows] = onset_ns
         book.evidence[rows] = after
-        return Standing(after, self.threshold, after >= self.threshold, onset_ns)
+        return Standing(after, threshold, after >= threshold, onset_ns)
