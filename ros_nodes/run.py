@@ -33,6 +33,10 @@ def run(make: Callable[[], Node], *, autostart: Callable[[Node], bool] | None = 
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may shut the context down in the middle of a callback: its error is the end, not a fault.
+        if rclpy.ok():
+            raise
     finally:
         if node is not None:
             node.destroy_node()

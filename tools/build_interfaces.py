@@ -1,6 +1,6 @@
 """Builds vision_msgs and tf2_msgs into this virtual environment, where its ROS 2 wheels lack them.
 
-Does nothing where a ROS 2 has them already, where there is no ROS 2 at all, and where it has built them before.
+Does nothing where a ROS 2 has them already, where there is no ROS 2, and where it has built them before.
 """
 
 from __future__ import annotations
