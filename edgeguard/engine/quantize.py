@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -76,6 +78,7 @@ def quantize(
                 f"{cost.frames} unused frames), more than {max_loss:.1%}; nothing was written",
                 "Calibrate on more varied frames, try another --method, raise --max-loss, or --write-anyway.",
             )
+        scratch.chmod(0o755)
         os.replace(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -136,27 +139,29 @@ def _quantise(
         "entropy": q.CalibrationMethod.Entropy,
         "percentile": q.CalibrationMethod.Percentile,
     }
-    q.quantize_static(
-        model,
-        str(target),
-        tensors,
-        quant_format=q.QuantFormat.QDQ,
-        op_types_to_quantize=list(QUANTISED_OPERATORS),
-        nodes_to_exclude=sensitive_nodes(model),
-        per_channel=True,
-        activation_type=q.QuantType.QInt8,
-        weight_type=q.QuantType.QInt8,
-        calibrate_method=kinds[method],
-        # TensorRT: zero points are zero, weights come as floats with their own Q/DQ, biases are floats.
-        extra_options={
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "AddQDQPairToWeight": True,
-            "QuantizeBias": False,
-            # Activation functions follow in floating point and are fused with what is before them.
-            "OpTypesToExcludeOutputQuantization": list(QUANTISED_OPERATORS),
-        },
-    )
+    # ONNX Runtime prints how far it is; standard output is the caller's.
+    with contextlib.redirect_stdout(sys.stderr):
+        q.quantize_static(
+            model,
+            str(target),
+            tensors,
+            quant_format=q.QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED_OPERATORS),
+            nodes_to_exclude=sensitive_nodes(model),
+            per_channel=True,
+            activation_type=q.QuantType.QInt8,
+            weight_type=q.QuantType.QInt8,
+            calibrate_method=kinds[method],
+            # TensorRT: zero points are zero, weights come as floats with their own Q/DQ, biases are floats.
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "AddQDQPairToWeight": True,
+                "QuantizeBias": False,
+                # Activation functions follow in floating point and are fused with what is before them.
+                "OpTypesToExcludeOutputQuantization": list(QUANTISED_OPERATORS),
+            },
+        )
     prepared.unlink()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def test_bench_measures_stages_and_ratios(make_engine: Any) -> None:
 
 
 @pytest.mark.usefixtures("yolox_weights")
-def test_quantize_writes_an_engine_and_says_what_it_cost(shared: Path, tmp_path: Path) -> None:
+def test_quantize_writes_an_engine_that_runs_and_builds_and_says_what_it_cost(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("onnx", reason="quantising needs onnx")
     out = tmp_path / "int8"
     bag = shared / "data" / "kitti_a"
@@ -56,6 +59,10 @@ def test_quantize_writes_an_engine_and_says_what_it_cost(shared: Path, tmp_path:
     assert (out / "yolox_nano.int8.onnx").stat().st_size > 1e6
     with pytest.raises(EngineError, match="exists"):
         run("quantize", "yolox_nano", "--bag", bag, "--out", out)
+    if find_spec("tensorrt_rtx_bindings") is not None and find_spec("tensorrt") is None:
+        monkeypatch.setenv("EDGEGUARD_CACHE", str(tmp_path / "cache"))
+        assert "int8 asked for; layers got: unknown until a GPU opens it" in run("build", out).output
+        assert "was there" in run("build", out).output
 
 
 @pytest.mark.usefixtures("yolox_weights")

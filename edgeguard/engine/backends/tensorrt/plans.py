@@ -78,6 +78,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            # mkstemp's are for its maker alone; a plan is for whoever runs the node.
+            os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
