@@ -1,4 +1,4 @@
-"""Message definitions: the standard ones of `rosbags`, and `vision_msgs`, which it does not ship.
+"""Message definitions: the standard ones of ROS 2, and `vision_msgs`, which `rosbags` does not ship.
 
 `vision_msgs` was published with two layouts on the wire: up to 2.x (Foxy) a hypothesis lies bare in the
 detection, which carries its source image or cloud; since 3.0 (Galactic) it is nested. 4.0 (Humble) only
@@ -7,6 +7,7 @@ renamed a box's centre. Bags in sqlite3 before Iron hold no definitions, so the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -15,52 +16,29 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-_SHARED = {
-    "Detection2DArray": "std_msgs/Header header\nvision_msgs/Detection2D[] detections\n",
-    "Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
-    "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n",
-}
-_SINCE_4 = _SHARED | {
-    "Detection2D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
-    "vision_msgs/BoundingBox2D bbox\nstring id\n",
-    "Detection3D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
-    "vision_msgs/BoundingBox3D bbox\nstring id\n",
-    "ObjectHypothesis": "string class_id\nfloat64 score\n",
-    "ObjectHypothesisWithPose": "vision_msgs/ObjectHypothesis hypothesis\n"
-    "geometry_msgs/PoseWithCovariance pose\n",
-    "BoundingBox2D": "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n",
-    "Pose2D": "vision_msgs/Point2D position\nfloat64 theta\n",
-    "Point2D": "float64 x\nfloat64 y\n",
-}
-_UP_TO_2 = _SHARED | {
-    "Detection2D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
-    "vision_msgs/BoundingBox2D bbox\nsensor_msgs/Image source_img\nbool is_tracking\nstring tracking_id\n",
-    "Detection3D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
-    "vision_msgs/BoundingBox3D bbox\nsensor_msgs/PointCloud2 source_cloud\nbool is_tracking\n"
-    "string tracking_id\n",
-    "ObjectHypothesisWithPose": "string id\nfloat64 score\ngeometry_msgs/PoseWithCovariance pose\n",
-    "BoundingBox2D": "geometry_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n",
-}
+from edgeguard.bags.layouts import STANDARD, VISION_SINCE_4, VISION_UP_TO_2
 
 
 def typestore(*, old_vision_msgs: bool = False) -> Typestore:
-    """Return the standard types of ROS 2 and `vision_msgs`, of 4.0 and later or of 2.x."""
+    """Return the standard types of ROS 2 and `vision_msgs`, of 4.0 and later or of 2.x: for writing."""
     store = get_typestore(Stores.LATEST)
-    types: Typesdict = {}
-    for name, text in (_UP_TO_2 if old_vision_msgs else _SINCE_4).items():
-        types.update(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
-    if "geometry_msgs/msg/Pose2D" not in store.fielddefs:  # dropped after Humble
-        types.update(get_types_from_msg("float64 x\nfloat64 y\nfloat64 theta\n", "geometry_msgs/msg/Pose2D"))
-    store.register(types)
+    store.register(_parsed(STANDARD | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
     return store
+
+
+def _parsed(layouts: Mapping[str, str]) -> Typesdict:
+    types: Typesdict = {}
+    for name, text in layouts.items():
+        types.update(get_types_from_msg(text, name.replace("/", "/msg/")))
+    return types
 
 
 class Decoder:
     """Deserialises the messages of one topic.
 
-    Standard types keep their wire layout over all ROS 2 releases, so `rosbags`' own definitions serve. Any
-    other type is read by the definition that the bag embeds; without one, `vision_msgs` is tried in both
-    layouts and stays with the first that fits a message with content.
+    Standard types keep their wire layout over all ROS 2 releases, so one definition of each serves.
+    `vision_msgs` are read by the definition that the bag embeds; without one, both layouts are tried, and
+    the first that fits a message with content stays.
 
     Args:
         msgtype: as `sensor_msgs/msg/Image`.
@@ -70,7 +48,7 @@ class Decoder:
     def __init__(self, msgtype: str, definition: str) -> None:
         self.msgtype = msgtype
         is_vision = msgtype.startswith("vision_msgs/")
-        self._stores = _layouts(msgtype, definition) if is_vision else [_standard()]
+        self._stores = _layouts(msgtype, definition) if is_vision else [_holding(msgtype)]
 
     @property
     def store(self) -> Typestore:
@@ -97,14 +75,21 @@ class Decoder:
         return fits[0][0]
 
 
+@lru_cache(maxsize=2)
+def _known(*, old_vision_msgs: bool = False) -> Typestore:
+    """The types that EdgeGuard reads and no other: all of ROS 2's would take longer than a short drive."""
+    store = get_typestore(Stores.EMPTY)
+    store.register(_parsed(STANDARD | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
+    return store
+
+
 @lru_cache(maxsize=1)
-def _standard() -> Typestore:
+def _all() -> Typestore:
     return typestore()
 
 
-@lru_cache(maxsize=1)
-def _old_vision_msgs() -> Typestore:
-    return typestore(old_vision_msgs=True)
+def _holding(msgtype: str) -> Typestore:
+    return _known() if msgtype in _known().fielddefs else _all()
 
 
 def _layouts(msgtype: str, definition: str) -> list[Typestore]:
@@ -113,7 +98,7 @@ def _layouts(msgtype: str, definition: str) -> list[Typestore]:
         # A damaged definition is as good as none, and rosbags' parser raises whatever it meets.
         with suppress(Exception):
             return [_embedded(msgtype, definition)]
-    return [_standard(), _old_vision_msgs()]
+    return [_known(), _known(old_vision_msgs=True)]
 
 
 @lru_cache(maxsize=16)
@@ -121,13 +106,14 @@ def _embedded(msgtype: str, definition: str) -> Typestore:
     """The types of an embedded definition, if their fields are named as in one of the published layouts."""
     is_idl = definition.startswith("=" * 80 + "\nIDL: ")
     types = get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, msgtype)
-    current = _standard()
+    current = _known()
     if all(current.fielddefs.get(name, ((), ()))[1] == fields for name, (_, fields) in types.items()):
         return current
-    store = get_typestore(Stores.LATEST)
+    store = get_typestore(Stores.EMPTY)
+    store.register(_parsed(STANDARD))
     store.register(types)
     for name in types:
-        published = [_field_names(s, name) for s in (_standard(), _old_vision_msgs())]
+        published = [_field_names(s, name) for s in (current, _known(old_vision_msgs=True))]
         if _field_names(store, name) not in published:
             raise ValueError(f"{name} is laid out as in no release")
     return store

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import recordings as rec
 from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, get_typestore
 
 from edgeguard import messages
 from edgeguard.bags.definitions import Decoder
+from edgeguard.bags.layouts import STANDARD
 
 DATA = {
     store: bytes(store.serialize_cdr(rec.to_detections_msg(store, rec.boxes(0), "camera"), rec.BOXES))
@@ -50,3 +52,17 @@ def test_without_definition_an_empty_message_decides_nothing(store: rec.Any) -> 
         assert len(messages.detections(decoder.decode(data))) == n
     with pytest.raises(SerdeError):
         decoder.decode(DATA[store][:-9])
+
+
+def test_the_layouts_are_those_of_ros_2() -> None:
+    published = get_typestore(Stores.ROS2_HUMBLE).fielddefs
+    read = Decoder("sensor_msgs/msg/Image", "").store.fielddefs
+    for name in STANDARD:
+        full = name.replace("/", "/msg/")
+        assert read[full] == published[full], full
+
+
+def test_a_type_that_feeds_no_channel_is_read_too() -> None:
+    note = rec.STORE.types["std_msgs/msg/String"](data="what was done")
+    data = bytes(rec.STORE.serialize_cdr(note, "std_msgs/msg/String"))
+    assert Decoder("std_msgs/msg/String", "").decode(data) == note
