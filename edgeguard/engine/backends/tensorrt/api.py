@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edgeguard.engine.spec import TensorRtSpec
 from edgeguard.errors import EngineError
+
+_NUMPY_TYPES = {
+    "FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32", "INT8": "int8",
+    "UINT8": "uint8", "BOOL": "bool",
+}  # fmt: skip
 
 MODULES = ("tensorrt", "tensorrt_rtx_bindings")
 
@@ -76,6 +83,10 @@ class Api:
             config.default_device_type = trt.DeviceType.DLA
             config.DLA_core = spec.dla_core
             config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+    def numpy_type(self, dtype: Any) -> Any:
+        """Return NumPy's type of a tensor's; 8.5's own `nptype` fails with NumPy since 1.24."""
+        return np.dtype(_NUMPY_TYPES[dtype.name])
 
     def parse_errors(self, parser: Any, node_names: list[str]) -> list[str]:
         """Return what the parser refused, a line a node: name, operator, reason.

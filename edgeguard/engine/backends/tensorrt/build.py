@@ -149,7 +149,11 @@ def _build(loaded: LoadedSpec, step: Callable[[str, int, int], bool]) -> None:
     key = plans.plan_key(loaded, weights, api, gpu_of(api, loaded.name))
     started = time.monotonic()
     log = api.logger()
-    builder = api.trt.Builder(log)
+    try:
+        builder = api.trt.Builder(log)
+    except TypeError as e:
+        # pybind's way of saying that the library gave none.
+        raise _refused(loaded.name, log.lines) from e
     network = api.create_network(builder)
     parse(api, network, log, loaded, typed_onnx(api, loaded, weights, step))
     config = builder.create_builder_config()

@@ -76,7 +76,7 @@ class Execution:
         self.outputs = [self._output(api, n) for n in outputs]
 
     def _constant(self, api: Api, name: str, row: list[int]) -> DeviceMemory:
-        dtype = api.trt.nptype(self._engine.get_tensor_dtype(name))
+        dtype = api.numpy_type(self._engine.get_tensor_dtype(name))
         values: NDArray[Any] = np.tile(np.array(row, dtype), (self.max_batch, 1))
         memory = DeviceMemory(self._device, values.nbytes)
         self._device.cuda.memcpy_htod(memory.device, values)
@@ -92,7 +92,7 @@ class Execution:
                 f"output {name} has no fixed shape per image: {shape}",
                 "Export the model without suppression inside, or use the onnxruntime backend.",
             )
-        dtype = api.trt.nptype(self._engine.get_tensor_dtype(name))
+        dtype = api.numpy_type(self._engine.get_tensor_dtype(name))
         memory = DeviceMemory(self._device, int(np.prod(shape)) * np.dtype(dtype).itemsize)
         self._context.set_tensor_address(name, memory.device)
         return Output(name, shape[1:], dtype, memory)
