@@ -35,6 +35,8 @@ class LevelSettings(Settings):
     class_stability: LevelRule = LevelRule()
     box_motion: LevelRule = LevelRule()
     birth_death: LevelRule = LevelRule()
+    sync: LevelRule = LevelRule()
+    calibration_drift: LevelRule = LevelRule()
 
     def level(self, check: str, kind: SubjectKind, lateral_m: float, range_m: float) -> Level:
         """Return what an alarm asks for; a subject of unknown place (NaN) counts as in the path."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard import objects
+from edgeguard import edges, objects
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
@@ -181,6 +181,16 @@ class Scene:
         half = cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(half[..., 1], np.uint8)
 
+    @cached_property
+    def gradient_across(self) -> F32 | None:
+        """(H/4, W/4) how fast brightness changes across `pixels`, over its mean; None without an image."""
+        return None if self.pixels is None else edges.gradient(self.pixels, down=False)
+
+    @cached_property
+    def gradient_down(self) -> F32 | None:
+        """(H/4, W/4) the same, down `pixels`."""
+        return None if self.pixels is None else edges.gradient(self.pixels, down=True)
+
     # LiDAR
 
     @cached_property
@@ -203,6 +213,25 @@ class Scene:
         if builder.density is not None and self.new_sweep:
             builder.density.update(uv)
         return Cloud(xyz, uv, height, order, uv[order, 0])
+
+    @cached_property
+    def _depth_cells(self) -> edges.DepthCells | None:
+        if self.cloud is None or self.image_size is None:
+            return None
+        return edges.depth_cells(self.cloud.uv, self.cloud.xyz[:, 2], self.image_size)
+
+    @cached_property
+    def side_rims(self) -> NDArray[np.int64] | None:
+        """(N, 2) x, y in `gradient_across` of near bodies' sides; None without points in view."""
+        return None if self._depth_cells is None else edges.side_rims(self._depth_cells)
+
+    @cached_property
+    def top_rims(self) -> NDArray[np.int64] | None:
+        """(N, 2) x, y in `gradient_down` of near bodies' tops; None without points in view or ground."""
+        cells, cloud = self._depth_cells, self.cloud
+        if cells is None or cloud is None or cloud.height is None:
+            return None
+        return edges.top_rims(cells, cloud.xyz[:, 2], cloud.height)
 
     @property
     def ground(self) -> Ground | None:

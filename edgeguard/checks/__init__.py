@@ -5,12 +5,14 @@ from __future__ import annotations
 from edgeguard.checks.base import Check, Scores
 from edgeguard.checks.birth_death import BirthDeath, BirthDeathSettings
 from edgeguard.checks.box_motion import BoxMotion, BoxMotionSettings
+from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDriftSettings
 from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
 from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
+from edgeguard.checks.sync import Sync, SyncSettings
 from edgeguard.config import Settings
 
 __all__ = ["Check", "CheckSettings", "Scores", "make_checks"]
@@ -27,6 +29,8 @@ class CheckSettings(Settings):
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
     birth_death: BirthDeathSettings = BirthDeathSettings()
+    sync: SyncSettings = SyncSettings()
+    calibration_drift: CalibrationDriftSettings = CalibrationDriftSettings()
 
 
 def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
@@ -40,4 +44,6 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),
         BirthDeath(settings.birth_death),
+        Sync(settings.sync),
+        CalibrationDrift(settings.calibration_drift),
     )

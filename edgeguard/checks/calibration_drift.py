@@ -1,0 +1,140 @@
+"""`calibration_drift`: does LiDAR still lie where the camera sees things?
+
+The sweep's outlines are moved over the picture, across and up and down, and the shift at which range jumps
+and brightness edges coincide best is the extrinsic calibration's error in the image. Averaged slowly over
+many bodies and frames: one odd object, or an attack on one, does not move it. A drift is a fault to be
+mended and no attack: it asks for caution at most, and `bias_px` is what other checks may widen gates by.
+
+It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in
+(a quarter of a degree) hides it. Roll and shifts of the sensor's place show as far as they move outlines.
+
+Unobservable: few outlines, a picture without edges at them (night, fog), too short a window.
+Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
+Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import Field
+
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.edges import STEP, coincidence, peak
+from edgeguard.scene import Scene
+from edgeguard.types import F64, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
+_MAX_SURPRISE = 8.0
+_REACH = 8
+_INTERVAL_S = 0.25  # between looks: drift is slow, and neighbouring sweeps repeat each other
+_STEPS = np.arange(-_REACH, _REACH + 1, dtype=np.int64)
+_ACROSS = np.column_stack([_STEPS, np.zeros_like(_STEPS)])
+_DOWN = _ACROSS[:, ::-1]
+
+
+class CalibrationDriftSettings(Settings):
+    """Parameters of `calibration_drift`."""
+
+    memory_s: float = Field(
+        10.0, gt=0, le=600, description="time over which residuals are averaged: longer is steadier, s"
+    )
+    min_s: float = Field(
+        2.0, gt=0, le=600, description="time with outlines in view before anything is told, s"
+    )
+    min_outlines: int = Field(
+        40, ge=1, description="outline points of a sweep below which it does not count"
+    )
+    min_contrast: float = Field(
+        0.25, gt=0, lt=10, description="lead of the best shift over the median one below which none is best"
+    )
+    spread_deg: float = Field(
+        0.25, gt=0, le=5, description="bias that a sound calibration may show, standard deviation, degrees"
+    )
+
+
+class CalibrationDrift:
+    """See the module. One subject: the LiDAR stream.
+
+    Attributes:
+        bias_px: (2,) how far the LiDAR lies right of and below the picture, pixels; NaN while unknown.
+    """
+
+    name = "calibration_drift"
+    needs = frozenset({Channel.CAMERA, Channel.LIDAR})
+
+    def __init__(self, settings: CalibrationDriftSettings) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        self.bias_px = np.full(2, np.nan)
+        self._across, self._down = _Average(), _Average()
+        self._since_s = 0.0
+
+    def score(self, scene: Scene) -> list[Scores]:
+        if scene.frame.points is None:
+            return [Scores.none(SubjectKind.STREAM)]
+        s = self.settings
+        self._since_s += scene.dt_s
+        if scene.new_sweep and self._since_s >= _INTERVAL_S:
+            for average, strength, rims, shifts in (
+                (self._across, scene.gradient_across, scene.side_rims, _ACROSS),
+                (self._down, scene.gradient_down, scene.top_rims, _DOWN),
+            ):
+                if strength is not None and rims is not None and len(rims) >= s.min_outlines:
+                    average.add(coincidence(strength, rims, shifts), self._since_s, s.memory_s)
+            self._since_s = 0.0
+        # The shift that mends the bias is its opposite.
+        averages = (self._across, self._down)
+        self.bias_px = np.array([-STEP * a.shift(s.min_s, s.min_contrast) for a in averages])
+        focal = scene.rig.camera.k[(0, 1), (0, 1)] if scene.rig is not None else np.full(2, np.nan)
+        bias_deg = np.degrees(np.arctan(self.bias_px / focal))
+        told = ~np.isnan(bias_deg)
+        surprise = 0.5 * (bias_deg[told] / s.spread_deg) ** 2
+        # Two axes, two chances.
+        score = max(float(surprise.max()) - np.log(2.0), 0.0) if told.any() else np.nan
+        return [
+            Scores(
+                SubjectKind.STREAM,
+                _LIDAR,
+                np.array([min(score, _MAX_SURPRISE)]),
+                (Cause.CALIBRATION,),
+                {
+                    "bias_right_px": self.bias_px[:1],
+                    "bias_down_px": self.bias_px[1:],
+                    "bias_right_deg": bias_deg[:1],
+                    "bias_down_deg": bias_deg[1:],
+                },
+            )
+        ]
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        right, down = (np.nan_to_num(measured[f"bias_{axis}_deg"]) for axis in ("right", "down"))
+        return f"LiDAR lies {right:+.1f} deg right of and {down:+.1f} deg below where the camera sees things"
+
+
+class _Average:
+    """A profile of coincidence over shifts, averaged over time."""
+
+    def __init__(self) -> None:
+        self._profile: F64 = np.zeros(len(_STEPS))
+        self._weight = 0.0
+        self._known_s = 0.0
+
+    def add(self, profile: F64, dt_s: float, memory_s: float) -> None:
+        if np.isnan(profile).any():
+            return
+        self._weight = self._weight * float(np.exp(-dt_s / memory_s)) + 1.0
+        self._profile += (profile - self._profile) / self._weight
+        self._known_s += dt_s
+
+    def shift(self, min_s: float, min_contrast: float) -> float:
+        """Best shift, gradient pixels; NaN while unknown."""
+        usual = float(np.median(self._profile))
+        if self._known_s < min_s or self._profile.max() < (1.0 + min_contrast) * usual:
+            return float("nan")
+        return peak(self._profile) - _REACH

@@ -1,0 +1,113 @@
+"""Outlines that camera and LiDAR share: where a body ends, range jumps and so, mostly, does brightness. Pure.
+
+Levinson & Thrun (Automatic Online Calibration of Cameras and Lasers, RSS 2013) judge an extrinsic
+calibration by how well the two coincide; over time the same coincidence tells a lag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard.types import F32, F64, U8
+
+STEP = 4
+"""Pixels of the image per pixel of a gradient."""
+
+_CELL_X, _CELL_Y = 4, 8
+_JUMP = 1.15
+_MAX_RANGE_M = 30.0
+_MIN_HEIGHT_M = 0.5
+_MAX_CONTRAST = 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthCells:
+    """The nearest return per cell of the image, fine enough for outlines.
+
+    Attributes:
+        nearest: (R, C) float32 metres ahead, infinite without a return.
+        cell: (N,) flat cell of each point.
+    """
+
+    nearest: F32
+    cell: NDArray[np.int32]
+
+
+def depth_cells(uv: F32, z: F32, size: tuple[float, float]) -> DepthCells:
+    """Sort a sweep's points into cells.
+
+    Args:
+        uv: (N, 2) pixels in the image.
+        z: (N,) metres ahead.
+        size: image width and height, pixels.
+    """
+    columns, rows = -int(-size[0] // _CELL_X), -int(-size[1] // _CELL_Y)
+    cell = (uv[:, 1] * np.float32(1 / _CELL_Y)).astype(np.int32) * columns
+    cell += (uv[:, 0] * np.float32(1 / _CELL_X)).astype(np.int32)
+    nearest = np.full(rows * columns, np.inf, np.float32)
+    np.minimum.at(nearest, cell, z)
+    return DepthCells(nearest.reshape(rows, columns), cell)
+
+
+def side_rims(cells: DepthCells) -> NDArray[np.int64]:
+    """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
+    a, b = cells.nearest[:, :-1], cells.nearest[:, 1:]
+    near, far = np.minimum(a, b), np.maximum(a, b)
+    y, x = np.nonzero((near < _MAX_RANGE_M) & (far > near * _JUMP) & (far < np.inf))
+    return np.column_stack([(x + 1) * _CELL_X, y * _CELL_Y + _CELL_Y // 2]) // STEP
+
+
+def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
+    """Return (N, 2) x, y of near bodies' upper rims, gradient pixels; road is none.
+
+    Args:
+        cells: the sweep's cells.
+        z: (N,) metres ahead of its points.
+        height: (N,) metres above ground.
+    """
+    body = np.zeros(cells.nearest.shape, bool)
+    body.ravel()[cells.cell[(height > _MIN_HEIGHT_M) & (z == cells.nearest.ravel()[cells.cell])]] = True
+    far, near = cells.nearest[:-1], cells.nearest[1:]
+    y, x = np.nonzero((near < _MAX_RANGE_M) & (far > near * _JUMP) & (far < np.inf) & body[1:])
+    return np.column_stack([x * _CELL_X + _CELL_X // 2, (y + 1) * _CELL_Y]) // STEP
+
+
+def gradient(pixels: U8, *, down: bool) -> F32:
+    """Return (H, W) float32 how fast brightness changes across or down, over its mean and bounded.
+
+    Args:
+        pixels: (H, W) a picture sampled every `STEP` pixels.
+        down: along columns rather than along rows.
+    """
+    strength = np.abs(cv2.Sobel(pixels, cv2.CV_32F, 0 if down else 1, 1 if down else 0))
+    return np.minimum(strength / np.float32(strength.mean() + 1e-6), np.float32(_MAX_CONTRAST))
+
+
+def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64]) -> F64:
+    """Return (K,) the mean gradient at edges moved by each of (K, 2) shifts; NaN without edges.
+
+    Edges and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left out, so that all shifts are judged by the same.
+    """
+    rows, columns = strength.shape
+    low, high = at + shifts.min(axis=0), at + shifts.max(axis=0)
+    inside = (low >= 0).all(axis=1) & (high[:, 0] < columns) & (high[:, 1] < rows)
+    if not inside.any():
+        return np.full(len(shifts), np.nan)
+    flat = at[inside, 1] * columns + at[inside, 0]
+    moved = shifts[:, 1] * columns + shifts[:, 0]
+    mean: F64 = strength.ravel()[flat[None, :] + moved[:, None]].mean(axis=1, dtype=np.float64)
+    return mean
+
+
+def peak(profile: F64) -> float:
+    """Return where a profile is highest, between its samples (a parabola through the highest three)."""
+    i = int(np.argmax(profile))
+    if i in (0, len(profile) - 1):
+        return float(i)
+    left, top, right = profile[i - 1 : i + 2]
+    bend = left - 2 * top + right
+    return i + (0.5 * float((left - right) / bend) if bend < 0 else 0.0)
