@@ -47,6 +47,7 @@ def pair(
     track_of_detection: I64,
     tracks: F64,
     track_range: F64,
+    range_gate: F64,
     loyal_object: I64,
     objects: F64,
     object_range: F64,
@@ -59,7 +60,8 @@ def pair(
         detections: (D, 4) boxes of this frame.
         track_of_detection: (D,) row of the detection's track, -1 none.
         tracks: (N, 4) boxes.
-        track_range: (N,) range from size, metres; NaN unknown.
+        track_range: (N,) range at which a track is thought to stand, metres; NaN unknown.
+        range_gate: (N,) ratio of ranges, as a logarithm, beyond which an object is another thing.
         loyal_object: (N,) row of the object that was the track until now, -1 none.
         objects: (M, 4) projected boxes, cut to the image.
         object_range: (M,) metres.
@@ -69,7 +71,8 @@ def pair(
     overlap_of = boxes.iou if whole else _overlap_of_parts
     n, m, d = len(tracks), len(objects), len(detections)
     # A box in front of a far object overlaps it too: they must also stand at about one range.
-    apart = np.abs(np.log(np.maximum(object_range, 0.5))[None, :] - np.log(track_range)[:, None]) > 0.8
+    ratio = np.log(np.maximum(object_range, 0.5))[None, :] - np.log(track_range)[:, None]
+    apart = np.abs(ratio) > range_gate[:, None]
     by_track = np.where(measured[None, :] & ~apart, overlap_of(tracks, objects), 0.0)
     overlap = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
     tracked = track_of_detection >= 0

@@ -15,16 +15,19 @@ from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.rig import CameraModel, Rig
+from edgeguard.sight import Sight, look
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Frame, PointCloud
+from edgeguard.types import F32, F64, U8, Frame, PointCloud, seconds
 from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
 _SUPPORT_BAND = 0.35
+_RANGE_MEMORY_S = 1.0
+_CLOSING_MPS = 30.0
 
 
 class SceneSettings(Settings):
@@ -108,9 +111,13 @@ class SceneBuilder:
         self.last_sweep_ns: int | None = None
         self.last_pixels: U8 | None = None
         self.last_occupied: U8 | None = None
+        self.sight: Sight | None = None
+        self.last_sight: Sight | None = None
         self.lidar_held = np.zeros(CAMERA_CAPACITY)
         self.partner = np.full(CAMERA_CAPACITY, -1, np.int64)
         self.camera_held = np.zeros(LIDAR_CAPACITY)
+        self.range_m = np.zeros(CAMERA_CAPACITY)
+        self.range_ns = np.zeros(CAMERA_CAPACITY, np.int64)
         self.stamp_ns: int | None = None
         self._camera: CameraModel | None = None
 
@@ -118,7 +125,7 @@ class SceneBuilder:
         """Return the scene of a frame; frames come in the order in which they were put together."""
         camera = frame.rig.camera if frame.rig is not None else None
         if camera is not self._camera:
-            self._camera, self.ground = camera, None
+            self._camera, self.ground, self.sight = camera, None, None
             self.density = DensityMap(camera) if camera is not None else None
         return Scene(frame, self)
 
@@ -260,6 +267,17 @@ class Scene:
         if self.new_sweep:
             self._builder.last_occupied = self._clustered[2]
         return self._clustered[2], last
+
+    @cached_property
+    def sight(self) -> tuple[Sight, Sight | None] | None:
+        """How far the sweep saw in each direction, and the sweep before it; None without points in view."""
+        cloud, points, rig, builder = self.cloud, self.frame.points, self.frame.rig, self._builder
+        if cloud is None or points is None or rig is None:
+            return None
+        if builder.sight is None or self.new_sweep:
+            builder.last_sight = builder.sight
+            builder.sight = look(points.stamp_ns, cloud.uv, cloud.xyz[:, 2], rig.camera)
+        return builder.sight, builder.last_sight
 
     @cached_property
     def measured_objects(self) -> LidarBoxes | None:
@@ -454,13 +472,30 @@ class Scene:
         loyal = np.searchsorted(seen.id, builder.partner[t.slot])
         loyal = np.where(np.isin(builder.partner[t.slot], seen.id), loyal, -1)
         found = pair(
-            xyxy, track_of_detection, t.xyxy, self.size_range, loyal,
+            xyxy, track_of_detection, t.xyxy, *self._expected_range, loyal,
             self.clipped(seen.xyxy), seen.center[:, 2], seen.matched, self.objects_are_classified,
         )  # fmt: skip
+        own = np.flatnonzero(found.object_overlap >= SURE_OVERLAP)
+        builder.range_m[t.slot[own]] = seen.center[found.object_of[own], 2]
+        builder.range_ns[t.slot[own]] = self.frame.stamp_ns
         builder.partner[t.slot] = np.where(
             found.object_of >= 0, seen.id[found.object_of] if len(seen) else -1, builder.partner[t.slot]
         )
         return found
+
+    @cached_property
+    def _expected_range(self) -> tuple[F64, F64]:
+        """(N,) where each track should stand, metres, and the ratio (logarithm) by which it may be off.
+
+        A LiDAR that held it lately knows far better than the size of a box does.
+        """
+        t, builder = self.tracks, self._builder
+        builder.range_ns[t.slot[t.is_new]] = 0
+        ago_s = seconds(self.frame.stamp_ns - builder.range_ns[t.slot])
+        known = (builder.range_ns[t.slot] > 0) & (ago_s < _RANGE_MEMORY_S)
+        last = np.maximum(builder.range_m[t.slot], 1.0)
+        gate = np.where(known, 0.15 + _CLOSING_MPS * ago_s / last, 0.8)
+        return np.where(known, last, self.size_range), gate
 
     @cached_property
     def supported(self) -> NDArray[np.bool_]:

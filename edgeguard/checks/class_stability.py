@@ -68,7 +68,7 @@ class ClassStability:
         counts = self._counts[slot] @ _KINDRED + self.settings.prior
         share = counts / counts.sum(axis=1, keepdims=True)
         known = self._counts[slot].sum(axis=1) >= self.settings.min_detections
-        told = scene.asserted & t.matched & (t.age_s >= self.settings.window_s) & (scene.hidden < 0.5)
+        told = scene.asserted & t.matched & (t.age_s >= self.settings.window_s) & (scene.hidden < 0.8)
         # A box that changed its shape with its class is another object: the track was swapped.
         swapped = t.matched & (np.abs(np.nan_to_num(t.residual[:, 2] - t.residual[:, 3])) > _RESHAPED)
         self._run[slot[swapped & (self._run_s[slot] <= 0)]] = np.nan

@@ -24,7 +24,7 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
-from edgeguard.pairing import MIN_OVERLAP, Pairing
+from edgeguard.pairing import MIN_OVERLAP, SURE_OVERLAP, Pairing
 from edgeguard.scene import Scene, covered_share
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
@@ -119,8 +119,8 @@ class ObjectAgreement:
             # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
             missed, told = ~scene.supported, told & held
         # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
-        reach = np.where(_STRICT[t.label], 40.0, 22.0)
-        never = _NEVER[objects.GROUP[t.label]] * np.clip((reach - scene.size_range) / 10.0, 0.0, 1.0)
+        reach = np.where(_STRICT[t.label], 32.0, 20.0)
+        never = _NEVER[objects.GROUP[t.label]] * np.clip((reach - scene.size_range) / 6.0, 0.0, 1.0)
         rare = np.where(held, _HELD, never)
         surprise = np.where(missed, rare, 0.0) * np.clip(t.confidence / 0.6, 0.0, 1.0)
         drift = self._drift(scene, pairing)
@@ -176,7 +176,7 @@ class ObjectAgreement:
         told &= (visible > 0.9) & (box[:, 3] - box[:, 1] >= s.min_height_px)
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         told &= scene.frame.detections is not None
-        held = scene.camera_held_s >= s.held_s
+        held = (scene.camera_held_s >= s.held_s) | self._orphaned(scene, box)
         appeared = self._appear(scene, hidden)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
         bearable = self._bearable(self._hidden_object, seen.slot, seen.is_new, hidden, held, scene.dt_s)
@@ -204,6 +204,17 @@ class ObjectAgreement:
             },
         )
 
+    def _orphaned(self, scene: Scene, box: F64) -> NDArray[np.bool_]:
+        """(M,) whether an object stands where a track that both held was just lost, whatever its identity."""
+        t, seen = scene.tracks, scene.objects
+        assert seen is not None
+        lost = ~t.matched & (t.missed_s < 1.0) & (scene.lidar_held_s >= self.settings.held_s)
+        lost &= (t.held_s >= self.settings.held_s) & scene.asserted
+        if not np.any(lost) or not len(seen) or not scene.objects_are_classified:
+            return np.zeros(len(seen), bool)
+        orphaned: NDArray[np.bool_] = np.any(boxes.iou(t.xyxy[lost], box) >= SURE_OVERLAP, axis=0)
+        return orphaned
+
     def _bearable(
         self,
         usual: F64,
@@ -215,9 +226,11 @@ class ObjectAgreement:
     ) -> F64:
         """Return (N,) how far each subject may be hidden and still be missed: as far as when both held it."""
         usual[slot[is_new]] = 0.0
-        usual[slot] += np.where(held, 1.0 - np.exp(-dt_s / _HIDDEN_MEMORY_S), 0.0) * (hidden - usual[slot])
-        bearable: F64 = np.clip(usual[slot] + 0.15, self.settings.max_hidden, 0.7)
-        return bearable
+        # Until both hold it, what hides it now is usual; from then on that moves slowly.
+        learn = np.where(held, 1.0 - np.exp(-dt_s / _HIDDEN_MEMORY_S), 1.0)
+        usual[slot] += learn * (hidden - usual[slot])
+        bearable: F64 = np.where(held, np.clip(usual[slot] + 0.15, 0.0, 0.5), 0.0)
+        return np.maximum(bearable, self.settings.max_hidden)
 
     def _hidden(self, scene: Scene, box: F64) -> F64:
         """Share of an object's box that nearer objects or camera tracks cover."""
