@@ -15,11 +15,11 @@ from edgeguard.attribution import LevelSettings
 from edgeguard.checks import Check, CheckSettings, Scores, make_checks
 from edgeguard.config import Settings
 from edgeguard.errors import ParameterError
-from edgeguard.evidence import Evidence, EvidenceSettings, Standing, thresholds
+from edgeguard.evidence import NEUTRAL_SCORE, Evidence, EvidenceSettings, Standing, thresholds
 from edgeguard.rig import CameraModel
 from edgeguard.scene import Scene, SceneBuilder, SceneSettings
 from edgeguard.types import Channel, Frame
-from edgeguard.verdict import Alarm, Coverage, Level, Subject, SubjectKind, Verdict
+from edgeguard.verdict import Alarm, Cause, Coverage, Level, Subject, SubjectKind, Verdict
 
 # Silence and frozen streams are looked at however late it is.
 _ALWAYS = frozenset({"stream_integrity"})
@@ -59,6 +59,17 @@ class _Place(NamedTuple):
     range_m: float
 
 
+class _Grounds(NamedTuple):
+    """What an alarm rests on."""
+
+    cause: Cause
+    measured: dict[str, float]
+    reason: str
+
+
+_Key = tuple[str, SubjectKind, int]
+
+
 class Monitor:
     """Watches one camera and the sensors beside it.
 
@@ -67,7 +78,14 @@ class Monitor:
 
     def __init__(self, settings: MonitorSettings, *, observer: Observer | None = None) -> None:
         self._observer = observer
-        self.apply(settings)
+        self._settings = settings
+        self._camera: CameraModel | None = None
+        self._last_grounds: dict[_Key, _Grounds] = {}
+        self._grounds_now: dict[_Key, _Grounds] = {}
+        self._builder = SceneBuilder(settings.scene)
+        self._checks: tuple[Check, ...] = make_checks(settings.checks)
+        self._calibration, measured = self._thresholds(settings)
+        self._evidence = Evidence(settings.evidence, len(self._checks), measured)
 
     @property
     def settings(self) -> MonitorSettings:
@@ -79,24 +97,37 @@ class Monitor:
         return tuple(c.name for c in self._checks)
 
     def apply(self, settings: MonitorSettings) -> None:
-        """Take new settings and begin afresh: evidence gathered under other thresholds means nothing."""
+        """Take new settings while driving: what they do not touch is kept, standing alarms above all.
+
+        A check whose own parameters change begins afresh; so does everything when the scene's do.
+
+        Raises:
+            ParameterError: the calibration does not fit the settings; nothing is changed.
+        """
+        self._calibration, measured = self._thresholds(settings)
+        if settings.scene != self._settings.scene:
+            self._builder = SceneBuilder(settings.scene)
+        old, new = self._settings.checks, settings.checks
+        kept = {c.name: c for c in self._checks if getattr(old, c.name) == getattr(new, c.name)}
+        self._checks = tuple(kept.get(c.name, c) for c in make_checks(new))
+        self._evidence.apply(settings.evidence, len(self._checks), measured)
+        self._settings = settings
+        self._camera = None
+
+    def _thresholds(
+        self, settings: MonitorSettings
+    ) -> tuple[thresholds.Calibration | None, dict[tuple[str, SubjectKind], float] | None]:
         evidence = settings.evidence
-        self._calibration = thresholds.select(
+        calibration = thresholds.select(
             settings.calibration, digests(settings), evidence.step_s, evidence.max_step_evidence
         )
-        self._camera: CameraModel | None = None
-        self._settings = settings
-        self._builder = SceneBuilder(settings.scene)
-        self._checks: tuple[Check, ...] = make_checks(settings.checks)
-        measured = (
-            self._calibration.thresholds(evidence.false_alarms_per_hour, self.check_names)
-            if self._calibration is not None
-            else None
-        )
-        self._evidence = Evidence(evidence, len(self._checks), measured)
+        if calibration is None:
+            return None, None
+        return calibration, calibration.thresholds(evidence.false_alarms_per_hour, self.check_names)
 
     def reset(self) -> None:
         """Forget everything seen: a new drive begins."""
+        self._last_grounds, self._grounds_now = {}, {}
         self._builder.reset()
         self._evidence.reset()
         for check in self._checks:
@@ -134,6 +165,7 @@ class Monitor:
                 continue
             with _timed(stage_ms, check.name):
                 coverage[check.name] = self._judge(check, scene, alarms)
+        self._last_grounds, self._grounds_now = self._grounds_now, {}
         alarms.sort(key=lambda a: (-a.level, a.check, a.subject.kind.value, str(a.subject.id)))
         stage_ms["total"] = (time.perf_counter_ns() - begin) / 1e6
         return Verdict(
@@ -167,15 +199,25 @@ class Monitor:
                 alarms.append(self._alarm(check, scene, scores, standing, int(i)))
         return Coverage(passed, failed, unobservable)
 
+    def _grounds(self, check: Check, scores: Scores, i: int) -> _Grounds:
+        """What an alarm rests on: while evidence only fades, what last raised it, not what is seen now."""
+        key = (check.name, scores.kind, int(scores.ids[i]))
+        grounds = self._last_grounds.get(key)
+        if grounds is None or scores.score[i] > NEUTRAL_SCORE:
+            measured = {name: float(values[i]) for name, values in scores.detail.items()}
+            grounds = _Grounds(scores.cause[i], measured, check.reason(scores.cause[i], measured))
+        self._grounds_now[key] = grounds
+        return grounds
+
     def _alarm(self, check: Check, scene: Scene, scores: Scores, standing: Standing, i: int) -> Alarm:
         place = _place(scene, scores, i)
-        measured = {name: float(values[i]) for name, values in scores.detail.items()}
+        grounds = self._grounds(check, scores, i)
         number = int(scores.ids[i])
         ident = _CHANNELS[number] if scores.kind is SubjectKind.STREAM else number
         return Alarm(
             check=check.name,
             subject=Subject(scores.kind, ident, place.label, place.box),
-            cause=scores.cause[i],
+            cause=grounds.cause,
             level=self._settings.levels.level(
                 check.name,
                 scores.kind,
@@ -183,8 +225,8 @@ class Monitor:
                 place.range_m,
                 float(standing.evidence[i]) - standing.threshold,
             ),
-            reason=check.reason(scores.cause[i], measured),
-            measured=measured,
+            reason=grounds.reason,
+            measured=grounds.measured,
             evidence=float(standing.evidence[i]),
             threshold=standing.threshold,
             onset_ns=int(standing.onset_ns[i]),

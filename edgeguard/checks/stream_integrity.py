@@ -167,14 +167,15 @@ class StreamIntegrity:
             return 0.0, 0.0
         stream = clock = 0.0
         silent_s = (frame.now_ns - seen_ns) * 1e-9
-        row["age_s"] = age_s = (seen_ns - stamp_ns) * 1e-9
+        age_s = (seen_ns - stamp_ns) * 1e-9
         if silent_s * 1e3 > self._timeout_ms[channel]:
             row["silent_s"] = silent_s
             return _FACT, 0.0
+        # Arrival differs between a drive and its replay: it is told only where it accuses.
         if age_s * 1e3 > self.settings.max_age_ms:
-            stream = 8.0
+            stream, row["age_s"] = 8.0, age_s
         elif -age_s * 1e3 > self.settings.max_future_ms:
-            clock = 8.0
+            clock, row["age_s"] = 8.0, age_s
         stamps, intervals = self._stamps[channel], self._intervals[channel]
         own = _stamp_of(frame, channel)
         if own is None or (stamps and own == stamps[-1]):

@@ -1,8 +1,8 @@
 """Evidence over time: one e-process per check and subject, restarted whenever it turns against an attack.
 
 A score is surprisal s = −ln p. The calibrator e = κ·p^(κ−1) turns a p-value into an e-value, of mean
-at most 1 in a benign world (Vovk & Wang, E-values, Annals of Statistics 2021). Their running product, never below 1,
-is the CUSUM form of an e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532): with threshold e^h, false
+at most 1 in a benign world (Vovk & Wang, E-values, Annals of Statistics 2021). Their running product,
+never below 1, is the CUSUM form of an e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532): with threshold e^h, false
 alarms come at most once in e^h steps. Frames closer than the step are dependent, so each enters with the
 power dt/step ≤ 1, which keeps its mean at most 1 (Jensen). What that guarantees, and what is only measured,
 is in docs/evidence.md.
@@ -24,6 +24,9 @@ from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
 
 _KAPPA = 0.25
+NEUTRAL_SCORE = -math.log(_KAPPA) / (1.0 - _KAPPA)
+"""The surprisal, nats, above which a score accuses and below which it clears."""
+
 _FADE_S = 1.0
 _FORGET_S = 2.0
 
@@ -121,13 +124,22 @@ class Evidence:
         checks: int,
         thresholds: Mapping[tuple[str, SubjectKind], float] | None = None,
     ) -> None:
+        self.apply(settings, checks, thresholds)
+        self.reset()
+
+    def apply(
+        self,
+        settings: EvidenceSettings,
+        checks: int,
+        thresholds: Mapping[tuple[str, SubjectKind], float] | None = None,
+    ) -> None:
+        """Take a new budget; what was gathered stays, so that no standing alarm is forgotten."""
         self.settings = settings
         self._thresholds = dict(thresholds or {})
         steps_per_hour = 3600.0 / settings.step_s
         # Ville's inequality per step, subject and check; a union bound needs no independence between them.
         rate = settings.false_alarms_per_hour / (steps_per_hour * settings.subjects * checks)
         self.threshold = -math.log(rate)
-        self.reset()
 
     def reset(self) -> None:
         """Forget all evidence: a new drive begins."""
