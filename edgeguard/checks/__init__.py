@@ -9,6 +9,7 @@ from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDrif
 from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
 from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
@@ -25,6 +26,7 @@ class CheckSettings(Settings):
     object_agreement: ObjectAgreementSettings = ObjectAgreementSettings()
     lidar_support: LidarSupportSettings = LidarSupportSettings()
     free_space: FreeSpaceSettings = FreeSpaceSettings()
+    lidar_ghost: LidarGhostSettings = LidarGhostSettings()
     depth_agreement: DepthAgreementSettings = DepthAgreementSettings()
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
@@ -40,6 +42,7 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         ObjectAgreement(settings.object_agreement),
         LidarSupport(settings.lidar_support),
         FreeSpace(settings.free_space),
+        LidarGhost(settings.lidar_ghost),
         DepthAgreement(settings.depth_agreement),
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),

@@ -1,0 +1,187 @@
+"""`lidar_ghost`: does a LiDAR object behave like a body?
+
+Two ways in which points without a body give themselves away. First, occlusion: a body stops the rays that
+cross it, so few may end behind it; a detector's box that most of them pass through holds a handful of spoofed
+points, not a vehicle. Second, birth: a body comes from somewhere. One that stands up where the sweep before
+saw free road must have come from the nearest place that was hidden or out of view, within one turn of the
+LiDAR; the speed that takes is the score, as long as the camera boxes nothing there. Where the picture of that
+place did not change between the two sweeps, no body came at all; where it did, the doubt is halved.
+
+Unobservable: beyond range, too small, at the image's border, more than half hidden; for birth, objects that
+have been there all along, or that do not stand on the ground; for occlusion, clusters, which carry no class.
+Benign look-alikes: foliage, fences and glass, which rays pass through (never judged as clusters, and boxed by
+no vehicle detector); a burst of steam or spray in the open, which is a false return indeed; things that jump
+from cover and are never boxed by the camera.
+Source: CARLO's laser penetration (arXiv 2006.16974), which publishes no thresholds; the birth test is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard import objects, sight
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.pairing import MIN_OVERLAP
+from edgeguard.scene import Cloud, Scene, covered_share
+from edgeguard.tracking.lidar import CAPACITY, LidarObjects
+from edgeguard.types import F64, U8, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_VEHICLE = objects.GROUPS.index("vehicle")
+_CERTAIN = 7.5
+# Of a vehicle's middle, windows let some rays through; nats per share beyond.
+_WINDOWS = 0.45
+_NATS_PER_SHARE = 20.0
+_STANDING_M = 0.6
+_GREY_CHANGE = 10.0
+
+
+class LidarGhostSettings(Settings):
+    """Parameters of `lidar_ghost`."""
+
+    max_range_m: float = Field(35.0, gt=1, le=300, description="range beyond which nothing can be told, m")
+    min_height_px: float = Field(
+        25.0, gt=1, description="height of an object in the image below which nothing can be told, px"
+    )
+    min_size_m: float = Field(
+        0.5, gt=0, le=5, description="width and height below which an object may come unseen, m"
+    )
+    min_rays: float = Field(
+        15.0, ge=5, description="rays through a box's middle below which nothing can be told"
+    )
+    usual_speed_mps: float = Field(
+        1.2, gt=0, le=20,
+        description="scale of the speed at which bodies come out of cover, m/s; larger doubts less",
+    )  # fmt: skip
+    closing_speed_mps: float = Field(
+        25.0, gt=0, le=100, description="speed at which a body may come straight on, m/s"
+    )
+    edge_px: float = Field(
+        15.0, ge=0, description="distance to the image's side below which nothing can be told"
+    )
+
+
+class LidarGhost:
+    """See the module. Subjects are LiDAR objects."""
+
+    name = "lidar_ghost"
+    needs = frozenset({Channel.LIDAR, Channel.DETECTIONS})
+
+    def __init__(self, settings: LidarGhostSettings) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        self._rush_mps = np.zeros(CAPACITY)
+        self._change = np.zeros(CAPACITY)
+        self._id = np.full(CAPACITY, -1, np.int64)
+        self._pixels: U8 | None = None
+
+    def score(self, scene: Scene) -> list[Scores]:
+        seen, cloud, pairing = scene.objects, scene.cloud, scene.pairing
+        if seen is None or cloud is None or cloud.height is None or pairing is None:
+            return []
+        s, n, box = self.settings, len(seen), scene.clipped(seen.xyxy)
+        told = seen.matched & (seen.center[:, 2] <= s.max_range_m) & (scene.image_size is not None)
+        told &= box[:, 3] - box[:, 1] >= s.min_height_px
+        right = scene.image_size[0] - s.edge_px if scene.image_size else 0.0
+        told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= right)
+        passed = self._passed(scene, cloud, seen, box, told)
+        self._watch_births(scene, cloud, seen, box, told)
+        rush = np.where(self._id[seen.slot] == seen.id, self._rush_mps[seen.slot], np.nan)
+        change = np.where(np.isfinite(rush), self._change[seen.slot], np.nan)
+        born = np.clip(rush / s.usual_speed_mps, 0.0, _CERTAIN)
+        born *= np.clip(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0)
+        born[pairing.own_box >= MIN_OVERLAP] *= 0.0
+        born[(scene.frame.detections is None) | (covered_share(box, scene.occluders) > 0.5)] = np.nan
+        surprise = np.fmax(born, np.clip(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
+        return [
+            Scores(
+                SubjectKind.LIDAR_OBJECT,
+                seen.id,
+                np.where(told, surprise, np.nan),
+                (Cause.LIDAR,) * n,
+                {
+                    "passed_share": passed,
+                    "speed_needed_mps": rush,
+                    "picture_change_grey": change,
+                    "range_m": seen.center[:, 2],
+                },
+            )
+        ]
+
+    def _passed(
+        self, scene: Scene, cloud: Cloud, seen: LidarObjects, box: F64, told: NDArray[np.bool_]
+    ) -> F64:
+        """Share of the rays through the middle of each classified vehicle that end behind it; NaN else."""
+        share = np.full(len(seen), np.nan)
+        if not scene.objects_are_classified:
+            return share
+        vehicle = (seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE)
+        for i in np.flatnonzero(told & vehicle):
+            x0, y0, x1, y1 = box[i]
+            w, h = x1 - x0, y1 - y0
+            middle = np.array([x0 + 0.3 * w, y0 + 0.3 * h, x1 - 0.3 * w, y1 - 0.15 * h])
+            z = cloud.xyz[cloud.in_box(middle), 2]
+            near, far = seen.center[i, 2] + np.array([-0.5, 0.5]) * seen.size[i, 2] + np.array([-0.3, 0.3])
+            crossing = z[z >= near]
+            # Nothing nearer may hide it.
+            if len(crossing) >= max(self.settings.min_rays, 0.7 * len(z)):
+                share[i] = np.mean(crossing > far)
+        return share
+
+    def _watch_births(
+        self, scene: Scene, cloud: Cloud, seen: LidarObjects, box: F64, told: NDArray[np.bool_]
+    ) -> None:
+        """For objects new on this sweep, how fast they must have come, and whether the picture changed."""
+        if not scene.new_sweep or scene.sight is None or scene.rig is None:
+            return
+        now, before = scene.sight
+        before_px, self._pixels = self._pixels, scene.pixels
+        new = seen.is_new & told & ~(seen.bottom > _STANDING_M)
+        new &= (seen.size[:, :2] >= self.settings.min_size_m).all(axis=1)
+        if before is None:
+            return
+        passed_s = max((now.stamp_ns - before.stamp_ns) * 1e-9, 1e-3)
+        closing_m = self.settings.closing_speed_mps * passed_s + 0.5
+        for i in np.flatnonzero(new):
+            index = _on_body(cloud, seen, int(i), box[i])
+            if not len(index):
+                continue
+            slot, focal = seen.slot[i], float(scene.rig.camera.k[0, 0])
+            come_m = sight.emerging_m(before, cloud.uv[index], cloud.xyz[index, 2], focal, closing_m)
+            self._id[slot] = seen.id[i]
+            self._rush_mps[slot] = come_m / passed_s
+            self._change[slot] = _change(before_px, scene.pixels, scene.image_size, box[i])
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        where = f"LiDAR object at {measured['range_m']:.0f} m"
+        if measured["passed_share"] > _WINDOWS:
+            return f"{measured['passed_share']:.0%} of the rays pass through the {where}"
+        return (
+            f"{where} stood up on open road, where the camera sees nothing: from the nearest cover it would "
+            f"have come at {measured['speed_needed_mps']:.0f} m/s"
+        )
+
+
+def _on_body(cloud: Cloud, seen: LidarObjects, i: int, box: F64) -> NDArray[np.intp]:
+    assert cloud.height is not None
+    index = cloud.in_box(box)
+    off = np.abs(cloud.xyz[index] - seen.center[i])[:, (0, 2)] - seen.size[i, (0, 2)] / 2
+    on: NDArray[np.intp] = index[(off < 0.05).all(axis=1) & (cloud.height[index] > 0.25)]
+    return on
+
+
+def _change(before: U8 | None, now: U8 | None, size: tuple[float, float] | None, box: F64) -> float:
+    """Median change of grey inside a box, beyond that of the picture; 0 without two pictures."""
+    if before is None or now is None or size is None or before.shape != now.shape:
+        return 0.0
+    x0, y0, x1, y1 = (box * (now.shape[1] / size[0])).astype(int)
+    difference = np.abs(before[y0 : y1 + 1, x0 : x1 + 1].astype(np.int16) - now[y0 : y1 + 1, x0 : x1 + 1])
+    whole = np.abs(before[::4, ::4].astype(np.int16) - now[::4, ::4])
+    return float(np.median(difference) - np.median(whole))

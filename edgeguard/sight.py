@@ -1,0 +1,82 @@
+"""How far the LiDAR saw in each direction: what a sweep proves to be free, and where nothing came back.
+
+Pure functions on image cells, so that camera and LiDAR speak of the same directions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeguard.rig import CameraModel
+from edgeguard.types import F32, I64
+
+CELL_PX = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One sweep's reach per image cell of `CELL_PX` pixels.
+
+    Attributes:
+        stamp_ns: the sweep's stamp.
+        near: (R, C) float32 range of the nearest return, metres; infinite without one.
+        far: (R, C) float32 range of the farthest return, metres; 0 without one.
+        count: (R, C) how many.
+    """
+
+    stamp_ns: int
+    near: F32
+    far: F32
+    count: I64
+
+
+def look(stamp_ns: int, uv: F32, z: F32, camera: CameraModel) -> Sight:
+    """Return how far a sweep saw.
+
+    Args:
+        stamp_ns: the sweep's stamp.
+        uv: (N, 2) pixels of the returns, inside the image.
+        z: (N,) ranges ahead, metres.
+    """
+    rows, columns = -(-camera.height // CELL_PX), -(-camera.width // CELL_PX)
+    cell = (uv[:, 1] / CELL_PX).astype(np.intp) * columns + (uv[:, 0] / CELL_PX).astype(np.intp)
+    near = np.full(rows * columns, np.inf, np.float32)
+    far = np.zeros(rows * columns, np.float32)
+    np.minimum.at(near, cell, z)
+    np.maximum.at(far, cell, z)
+    count = np.bincount(cell, minlength=rows * columns).astype(np.int64)
+    shape = rows, columns
+    return Sight(stamp_ns, near.reshape(shape), far.reshape(shape), count.reshape(shape))
+
+
+def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -> float:
+    """Return how far a body must have come since the sweep before, to stand where it stands now.
+
+    Args:
+        before: how far the sweep before saw.
+        uv: (N, 2) pixels of the returns on the body.
+        z: (N,) their ranges, metres.
+        focal: horizontal focal length, pixels.
+        closing_m: how far it may have come straight on.
+
+    Returns:
+        Metres sideways from the nearest place that was hidden or out of view, to the body's far side;
+        0 where it may have stood there all along: its place was not seen to be free.
+    """
+    row, column = (uv[:, 1] / CELL_PX).astype(np.intp), (uv[:, 0] / CELL_PX).astype(np.intp)
+    reach = before.far[row, column]
+    known = reach > 0
+    if np.count_nonzero(known) < 0.5 * len(z) or np.mean(reach[known] > z[known] + closing_m) < 0.5:
+        return 0.0
+    nearest = float(z.min())
+    # A direction hides a body if about half of the rows it would fill ended before it.
+    band = before.near[int(row.min()) : int(row.max()) + 1]
+    seen = np.maximum(np.count_nonzero(np.isfinite(band), axis=0), 1)
+    hides = np.flatnonzero(np.count_nonzero(band < nearest - 1.0, axis=0) >= 0.4 * seen)
+    # Out of view on either side is hidden too.
+    start = np.concatenate([[-CELL_PX], hides * CELL_PX, [before.near.shape[1] * CELL_PX]])
+    u = uv[:, 0]
+    come_px = np.maximum(start - float(u.min()), float(u.max()) - (start + CELL_PX))
+    return float(max(come_px.min(), 0.0) / focal * nearest)
