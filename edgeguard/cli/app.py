@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import attack, demo, replay
+from edgeguard.cli import attack, calibrate, demo, replay, tune
 from edgeguard.errors import EdgeGuardError
 
 USER_ERROR = 2
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("replay")(replay.replay)
 app.command("attack")(attack.attack)
 app.command("demo")(demo.demo)
+app.command("calibrate")(calibrate.calibrate)
+app.command("tune")(tune.tune)
 
 
 @app.command(

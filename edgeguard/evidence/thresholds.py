@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import Field
 
@@ -51,9 +50,10 @@ class Tail(Settings):
     facts: int = Field(ge=0, description="facts (silence, a clock that ran back) on these drives")
 
     def scale(self, floor: float) -> float:
-        """Return the mean excess over the level, nats, at least `floor`."""
-        excess = np.array(self.above) - self.level
-        return max(float(excess.mean()) if len(excess) else 0.0, floor)
+        """Return the mean excess over the level, nats, at least `floor`; missing witnesses had the floor."""
+        n = len(self.above)
+        excess = sum(self.above) - n * self.level
+        return max((excess + max(_MIN_WITNESSES - n, 0) * floor) / max(n, _MIN_WITNESSES), floor)
 
     def rate(self, height: float, hours: float, floor: float) -> float:
         """Return expected excursions per hour that reach a height at or above the level."""
@@ -66,8 +66,8 @@ class Tail(Settings):
     def threshold(self, rate: float, hours: float, lowest: float, floor: float) -> float:
         """Return the least height, at least `lowest`, that excursions reach at most `rate` times an hour."""
         m = self._m
-        odds = max((len(self.above) + 1) / hours / rate, 1.0)
-        fitted = self.level + m * self.scale(floor) * (odds ** (1.0 / m) - 1.0)
+        odds: float = max((len(self.above) + 1) / hours / rate, 1.0)
+        fitted: float = self.level + m * self.scale(floor) * (odds ** (1.0 / m) - 1.0)
         allowed = int(rate * hours)
         seen = self.above[allowed] + 1e-6 if allowed < len(self.above) else 0.0
         return max(lowest, fitted, seen)
@@ -167,7 +167,8 @@ class Calibration(Settings):
             return None
         if camera is not None and self.cameras and not any(Camera.of(camera).fits(c) for c in self.cameras):
             seen = ", ".join(f"{c.width}x{c.height}, f {c.focal_px:g} px" for c in self.cameras)
-            return f"made with another camera ({seen}) than {camera.width}x{camera.height}, f {camera.focal:.1f} px"
+            this = f"{camera.width}x{camera.height}, f {camera.focal:.1f} px"
+            return f"made with another camera ({seen}) than {this}"
         if engine is not None and self.engine is not None and engine != self.engine:
             return f"made with engine {self.engine}, not {engine}"
         return None
@@ -189,9 +190,7 @@ def locate(name_or_path: str) -> Path:
     known = ", ".join(sorted(p.parent.name for p in folder.glob(f"*/{FILE}"))) or "none yet"
     raise ParameterError(
         "calibration",
-        [
-            f"calibration = {name_or_path!r}: neither a path nor a name under {folder} (there: {known}, {NONE})"
-        ],
+        [f"calibration = {name_or_path!r}: neither a path nor a name under {folder}. There: {known}, {NONE}"],
     )
 
 
