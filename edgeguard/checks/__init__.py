@@ -7,8 +7,12 @@ from edgeguard.checks.birth_death import BirthDeath, BirthDeathSettings
 from edgeguard.checks.box_motion import BoxMotion, BoxMotionSettings
 from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDriftSettings
 from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
+from edgeguard.checks.confidence import Confidence, ConfidenceSettings
 from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
+from edgeguard.checks.expansion import Expansion, ExpansionSettings
+from edgeguard.checks.flow import Flow, FlowSettings
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.checks.kinematic_class import KinematicClass, KinematicClassSettings
 from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
@@ -33,6 +37,10 @@ class CheckSettings(Settings):
     birth_death: BirthDeathSettings = BirthDeathSettings()
     sync: SyncSettings = SyncSettings()
     calibration_drift: CalibrationDriftSettings = CalibrationDriftSettings()
+    expansion: ExpansionSettings = ExpansionSettings()
+    confidence: ConfidenceSettings = ConfidenceSettings()
+    kinematic_class: KinematicClassSettings = KinematicClassSettings()
+    flow: FlowSettings = FlowSettings()
 
 
 def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
@@ -49,4 +57,8 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         BirthDeath(settings.birth_death),
         Sync(settings.sync),
         CalibrationDrift(settings.calibration_drift),
+        Expansion(settings.expansion),
+        Confidence(settings.confidence),
+        KinematicClass(settings.kinematic_class),
+        Flow(settings.flow),
     )

@@ -1,0 +1,215 @@
+"""`flow`: does the picture inside a box move with the box, and apart from what surrounds it?
+
+Sparse pyramidal Lucas–Kanade (Bouguet 2000) on the half-size picture, on a grid in and around the largest
+boxes only. Two things are measured, the stranger counts:
+- slip: how far the box has lately moved more than the pixels in it. A box that nothing carries (a ghost
+  on the road, a box dragged off its object) slides over its background. −ln of a heavy tail;
+- plane: a body before its surroundings moves apart from them as the camera comes nearer; a poster or
+  screen that faces the road grows together with its frame, as one plane: flow = t + s·x, over box and ring.
+  The share ρ of the flow's variation that this explains, over half a second; −ln of P(1−ρ or less), a power
+  law fitted to clean drives.
+
+Unobservable: no image before this one or a gap between them, few points with texture, a box that is small,
+truncated, half hidden or not among the largest; for the plane, too little growth (own motion, or near).
+Benign look-alikes: what stands close before a wall or far from the camera moves with its background (a
+billboard is a plane: it is told from a car, and asks for caution only in the vehicle's path); the flat back
+of a lorry that fills the ring; night, rain, blur; reflections.
+Blind to: planes seen at a slant, a poster while the vehicle stands, a phantom drawn to move as it should.
+Source: AdvIT (Xiao et al., ICCV 2019) for flow as a witness; planar parallax (Irani & Anandan 1996).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.scene import Scene
+from edgeguard.tracking.camera import CAPACITY
+from edgeguard.types import F64, U8, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_WINDOW, _LEVELS = (9, 9), 3
+_MIN_TEXTURE = 1e-3
+_MAX_ERROR = 25.0
+_MAX_GAP_S = 0.35
+
+
+def _grid() -> tuple[F64, NDArray[np.bool_]]:
+    """Points in half box sizes, and which are inside; none on the rim nor below, where the road is."""
+    inner = np.stack(np.meshgrid(np.linspace(-0.7, 0.7, 5), np.linspace(-0.7, 0.7, 5)), -1).reshape(-1, 2)
+    line = np.linspace(-1.4, 1.4, 9)
+    ring = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    ring = ring[(np.abs(ring).max(axis=1) > 1.3) & (ring[:, 1] < 1.0)]
+    return np.concatenate([inner, ring]), np.arange(len(inner) + len(ring)) < len(inner)
+
+
+_GRID, _INSIDE = _grid()
+
+
+class FlowSettings(Settings):
+    """Parameters of `flow`."""
+
+    max_tracks: int = Field(
+        8, ge=1, le=64, description="boxes looked at per frame, largest first; each costs about 0.15 ms"
+    )
+    min_size_px: float = Field(
+        24.0, gt=4, description="width and height of a box below which its pixels tell nothing, px"
+    )
+    min_points: int = Field(8, ge=3, le=25, description="textured points that a box needs, of 25")
+    memory_s: float = Field(
+        0.5, gt=0, le=5, description="time over which slip and growth add up, s; longer is surer, later"
+    )
+    min_age_s: float = Field(0.3, gt=0, le=5, description="observation before anything is said, s")
+    box_noise: float = Field(0.05, gt=0, le=1, description="noise of a box's place, share of its size")
+    flow_noise_px: float = Field(1.0, gt=0, le=20, description="noise of flow and of a box's edges, px")
+    min_growth_px: float = Field(
+        1.5, gt=0, le=50, description="growth over `memory_s` below which a plane is not told from a body, px"
+    )
+    tail: float = Field(4.0, gt=1, le=50, description="degrees of freedom of the slip's heavy-tailed null")
+    plane_power: float = Field(
+        2.0, gt=0, le=10, description="exponent of P(1−ρ or less); larger accuses planes sooner"
+    )
+
+
+class Flow:
+    """See the module. Subjects are camera tracks."""
+
+    name = "flow"
+    needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+
+    def __init__(self, settings: FlowSettings) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        self._last: U8 | None = None
+        self._box = np.full((CAPACITY, 4), np.nan)
+        self._slip = np.zeros((CAPACITY, 2))
+        self._growth = np.zeros((CAPACITY, 3))
+        self._known_s = np.zeros(CAPACITY)
+
+    def score(self, scene: Scene) -> list[Scores]:
+        t, s, slot = scene.tracks, self.settings, scene.tracks.slot
+        gray, last = scene.gray, self._last
+        self._last = gray
+        seen = t.matched & ~scene.truncated & (scene.hidden < 0.3)
+        before = np.where((seen & ~t.is_new)[:, None], self._box[slot], np.nan)
+        self._box[slot] = np.where(seen[:, None], t.xyxy, np.nan)
+        if gray is None or last is None or gray.shape != last.shape or not 0 < scene.dt_s <= _MAX_GAP_S:
+            self._known_s[:] = 0.0
+            return [Scores.unobservable(SubjectKind.TRACK, t.id)]
+        size = np.minimum(t.width, t.height)
+        usable = np.isfinite(before[:, 0]) & scene.asserted & (size >= s.min_size_px)
+        row = np.flatnonzero(usable)
+        row = np.sort(row[np.argsort(-size[row], kind="stable")[: s.max_tracks]])
+        flow, good = _sparse_flow(last, gray, t.xyxy[row])
+        enough = np.count_nonzero(good & _INSIDE, axis=1) >= s.min_points
+        row, flow, good = row[enough], flow[enough], good[enough]
+        self._add(scene, row, flow, good, before[row])
+        return [self._scores(scene, row)]
+
+    def _add(
+        self, scene: Scene, row: NDArray[np.intp], flow: F64, good: NDArray[np.bool_], before: F64
+    ) -> None:
+        """Let the memory fade and add this frame's flow of the tracks in `row`."""
+        t = scene.tracks
+        fresh = np.ones(len(t), bool)
+        fresh[row] = False
+        slot = t.slot[row]
+        self._slip[t.slot[fresh]], self._growth[t.slot[fresh]] = 0.0, 0.0
+        self._known_s[t.slot[fresh]] = 0.0
+        fade = np.exp(-scene.dt_s / self.settings.memory_s)
+        inside = np.where((good & _INSIDE)[..., None], flow, np.nan)
+        moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
+        if len(row):
+            self._slip[slot] = self._slip[slot] * fade + moved - np.nanmedian(inside, axis=1)
+        self._growth[slot] = self._growth[slot] * fade + _growth(t.xyxy[row], flow, good)
+        self._known_s[slot] += scene.dt_s
+
+    def _scores(self, scene: Scene, row: NDArray[np.intp]) -> Scores:
+        t, s = scene.tracks, self.settings
+        slot, n = t.slot[row], len(t)
+        size = np.column_stack([t.width[row], t.height[row]])
+        slip = np.hypot(*(self._slip[slot] / np.hypot(s.box_noise * size, s.flow_noise_px)).T)
+        nu = s.tail
+        by_slip = np.maximum(0.0, 0.5 * nu * np.log1p(slip**2 / nu) - np.log(2.0))
+        explained, left, grown = self._growth[slot].T
+        plane = explained / np.maximum(explained + left, 1e-9)
+        by_plane = -s.plane_power * np.log(np.maximum(1.0 - plane, 1e-3)) - np.log(2.0)
+        by_plane = np.where(np.abs(grown) >= s.min_growth_px, np.maximum(by_plane, 0.0), np.nan)
+        told = self._known_s[slot] >= s.min_age_s
+
+        def spread(values: F64) -> F64:
+            full = np.full(n, np.nan)
+            full[row] = values
+            return full
+
+        return Scores(
+            SubjectKind.TRACK,
+            t.id,
+            spread(np.where(told, np.fmax(by_slip, by_plane), np.nan)),
+            (Cause.CAMERA,) * n,
+            {
+                "slip_sigma": spread(slip),
+                "plane_share": spread(np.where(np.isfinite(by_plane), plane, np.nan)),
+                "growth_px": spread(grown),
+                "is_plane": spread((by_plane > by_slip).astype(np.float64)),
+            },
+        )
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        if measured["is_plane"] == 1.0:
+            return (
+                f"grows as one plane with its surroundings ({measured['plane_share']:.0%} of their flow): "
+                "a picture, not a body"
+            )
+        return f"box slides over the picture inside it by {measured['slip_sigma']:.1f} standard deviations"
+
+
+def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, NDArray[np.bool_]]:
+    """Flow (N, P, 2) since the last picture, pixels, on the grid of each box, and where it is trusted."""
+    n, p = len(xyxy), len(_GRID)
+    if not n:
+        return np.zeros((0, p, 2)), np.zeros((0, p), bool)
+    center, half = (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2, (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
+    at = ((center + half * _GRID) / 2).astype(np.float32).reshape(-1, 2)
+    h, w = gray.shape
+    inside = np.all((at >= 4) & (at < (w - 4, h - 4)), axis=1)
+    # From now to then: the grid lies on the box as it is now.
+    then, found, error = cv2.calcOpticalFlowPyrLK(
+        gray,
+        last,
+        at,
+        np.empty_like(at),
+        winSize=_WINDOW,
+        maxLevel=_LEVELS,
+        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03),
+        minEigThreshold=_MIN_TEXTURE,
+    )
+    good = inside & (found.ravel() > 0) & (error.ravel() < _MAX_ERROR)
+    return (2.0 * (at - then)).astype(np.float64).reshape(n, p, 2), good.reshape(n, p)
+
+
+def _growth(xyxy: F64, flow: F64, good: NDArray[np.bool_]) -> F64:
+    """Fit flow = t + s·x over box and ring: (N, 3) explained and left variation, px², and growth, px.
+
+    Growth is that of the patch's half size. Without enough ring, nothing is added.
+    """
+    half = np.sqrt(np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)) / 2
+    x = _GRID * (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
+    weight = good[..., None].astype(np.float64)
+    count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
+    x = (x - (weight * x).sum(axis=1, keepdims=True) / count) * weight
+    f = (flow - (weight * flow).sum(axis=1, keepdims=True) / count) * weight
+    scale = (x * f).sum(axis=(1, 2)) / np.maximum((x * x).sum(axis=(1, 2)), 1e-9)
+    model = scale[:, None, None] * x
+    explained = (model**2).sum(axis=(1, 2)) / count[:, 0, 0]
+    left = ((f - model) ** 2).sum(axis=(1, 2)) / count[:, 0, 0]
+    enough = np.count_nonzero(good & ~_INSIDE, axis=1) >= 8
+    return np.where(enough[:, None], np.column_stack([explained, left, scale * half]), 0.0)
