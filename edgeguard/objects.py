@@ -7,10 +7,11 @@ within the spreads given); speeds and accelerations are what the class can do, n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from edgeguard.types import F64
+from edgeguard.types import F64, I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +87,9 @@ def class_number(name: str) -> int:
     """Return the number of a detector's class name, or -1 for a thing that EdgeGuard does not watch."""
     name = name.strip().lower()
     return INDEX.get(_ALIASES.get(name, name), -1)
+
+
+@lru_cache(maxsize=64)
+def class_numbers(names: tuple[str, ...]) -> I64:
+    """Return the `class_number` of each of a detector's class names."""
+    return np.array([class_number(n) for n in names], np.int64)

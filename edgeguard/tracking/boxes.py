@@ -9,8 +9,9 @@ from edgeguard.types import F64
 
 def area(boxes: F64) -> F64:
     """Return the (N,) areas of (N, 4) boxes; 0 for an empty one."""
-    size: F64 = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0).prod(axis=1)
-    return size
+    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    product: F64 = size[:, 0] * size[:, 1]
+    return product
 
 
 def intersection(a: F64, b: F64) -> F64:
@@ -42,5 +43,5 @@ def to_center(boxes: F64) -> F64:
 
 def from_center(state: F64) -> F64:
     """Undo `to_center`. Sizes are bounded: a filter without measurements must not overflow."""
-    half = np.exp(np.clip(state[:, 2:], -5.0, 12.0)) / 2
+    half = np.exp(np.minimum(np.maximum(state[:, 2:], -5.0), 12.0)) / 2
     return np.concatenate([state[:, :2] - half, state[:, :2] + half], axis=1)

@@ -22,6 +22,7 @@ from edgeguard.types import F64, I64, Detections, seconds
 CAPACITY = 256
 _CONFIDENCE_S = 0.33
 _GROWTH_MEMORY_S = 0.15
+_APART = 1e3
 
 
 class CameraTrackerSettings(Settings):
@@ -107,6 +108,7 @@ class CameraTracker:
         """Forget all tracks: a new drive begins."""
         self._bank = KalmanBank(CAPACITY, 4)
         self._id = np.full(CAPACITY, -1, np.int64)
+        self._slots: Slots = np.zeros(0, np.intp)  # alive, by identity
         self._next_id = 1
         self._stamp_ns: int | None = None
         self._born_ns = np.zeros(CAPACITY, np.int64)
@@ -127,63 +129,69 @@ class CameraTracker:
         self._last_update_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
         stamp_ns = max(stamp_ns, self._last_update_ns)
         self._stamp_ns = stamp_ns
-        slots = self._alive()
-        sigma, acceleration = self._noise(slots)
-        if dt_s > 0 and len(slots):
-            # Growth that is no longer measured must not run away with a box.
-            coasting = slots[self._seen_ns[slots] < self._last_update_ns]
-            self._bank.velocity[coasting, 2:] *= np.exp(-dt_s / _GROWTH_MEMORY_S)
-            self._bank.predict(slots, dt_s, acceleration)
-            self._drop(slots, stamp_ns)
-            slots = self._alive()
-            sigma, _ = self._noise(slots)
+        if dt_s > 0 and len(self._slots):
+            self._predict(stamp_ns, dt_s)
+        slots = self._slots
         predicted = boxes.from_center(self._bank.position[slots])
 
         xyxy, score, label, index = self._usable(detections)
-        pairs = self._associate(slots, predicted, xyxy, score, label, dt_s)
-        residual = np.full((CAPACITY, 4), np.nan)
-        residual_sigma = np.full((CAPACITY, 4), np.nan)
-        detection = np.full(CAPACITY, -1, np.int64)
-        before = np.zeros((CAPACITY, 4))
-        before[slots] = predicted
-        if len(pairs):
-            s, d = slots[pairs[:, 0]], pairs[:, 1]
-            measured = boxes.to_center(xyxy[d])
-            s_sigma = sigma[pairs[:, 0]]
-            residual[s], variance = self._bank.innovation(s, measured, s_sigma)
-            residual_sigma[s] = np.sqrt(variance)
-            self._bank.update(s, measured, s_sigma)
-            detection[s] = index[d]
-            self._see(s, stamp_ns, score[d], label[d], xyxy[d])
-        coasting = slots[detection[slots] < 0]
-        self._xyxy[coasting] = boxes.from_center(self._bank.position[coasting])
+        rows, found = self._associate(slots, predicted, xyxy, score, label, dt_s)
+        residual = np.full((len(slots), 4), np.nan)
+        residual_sigma = np.full((len(slots), 4), np.nan)
+        detection = np.full(len(slots), -1, np.int64)
+        if len(rows):
+            s = slots[rows]
+            residual[rows], variance = self._bank.update(s, boxes.to_center(xyxy[found]), self._sigma(s))
+            residual_sigma[rows] = np.sqrt(variance)
+            detection[rows] = index[found]
+            self._see(s, stamp_ns, score[found], label[found], xyxy[found])
+        coasting = detection < 0
+        self._xyxy[slots[coasting]] = predicted[coasting]
 
         free = np.ones(len(xyxy), bool)
-        free[pairs[:, 1]] = False
+        free[found] = False
         born = self._begin(stamp_ns, xyxy, score, label, np.flatnonzero(free), slots)
-        detection[born[:, 0]] = index[born[:, 1]]
-        before[born[:, 0]] = xyxy[born[:, 1]]
-        return self._snapshot(stamp_ns, before, residual, residual_sigma, detection)
+        if len(born):
+            unknown = np.full((len(born), 4), np.nan)
+            residual = np.concatenate([residual, unknown])
+            residual_sigma = np.concatenate([residual_sigma, unknown])
+            detection = np.concatenate([detection, index[born]])
+            predicted = np.concatenate([predicted, xyxy[born]])
+        return self._snapshot(stamp_ns, predicted, residual, residual_sigma, detection)
 
-    def _alive(self) -> Slots:
-        slots = np.flatnonzero(self._id >= 0)
-        return slots[np.argsort(self._id[slots])]
+    def _predict(self, stamp_ns: int, dt_s: float) -> None:
+        slots = self._slots
+        # Growth that is no longer measured must not run away with a box.
+        coasting = slots[self._seen_ns[slots] < self._last_update_ns]
+        self._bank.velocity[coasting, 2:] *= np.exp(-dt_s / _GROWTH_MEMORY_S)
+        self._bank.predict(slots, dt_s, self._acceleration(slots))
+        missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
+        # A box seen once is likelier noise than an object: it earns its lifetime by hits.
+        lost = missed_s > np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
+        self._id[slots[lost]] = -1
+        self._slots = slots[~lost]
 
-    def _noise(self, slots: Slots) -> tuple[F64, F64]:
-        """Measurement and acceleration standard deviations, (S, 4); both grow with the box."""
-        size = np.exp(np.clip(self._bank.position[slots, 2:], 1.0, 9.0))
-        one = np.ones_like(size)
-        sigma = np.concatenate([0.05 * size + 1.0, 0.07 * one + 1.5 / size], axis=1)
-        larger = size.max(axis=1, keepdims=True) if len(slots) else size[:, :1]
-        acceleration = np.concatenate([2.0 * larger * one, 1.5 * one], axis=1)
-        return sigma, acceleration
+    def _size(self, slots: Slots) -> F64:
+        """(S, 2) width and height of the filters' boxes, pixels, kept to what is sane."""
+        size: F64 = np.exp(np.minimum(np.maximum(self._bank.position[slots, 2:], 1.0), 9.0))
+        return size
+
+    def _sigma(self, slots: Slots) -> F64:
+        """(S, 4) standard deviations of a measurement; they grow with the box."""
+        size = self._size(slots)
+        return np.concatenate([0.05 * size + 1.0, 0.07 + 1.5 / size], axis=1)
+
+    def _acceleration(self, slots: Slots) -> F64:
+        """(S, 4) standard deviations of acceleration; they grow with the box."""
+        acceleration = np.full((len(slots), 4), 1.5)
+        acceleration[:, :2] = 2.0 * self._size(slots).max(axis=1, keepdims=True)
+        return acceleration
 
     def _usable(self, detections: Detections | None) -> tuple[F64, F64, I64, I64]:
         """Boxes, scores, class numbers and indices of the detections worth tracking, bounded in number."""
         if detections is None or not len(detections):
             return np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
-        number = np.array([objects.class_number(n) for n in detections.class_names], np.int64)
-        label = number[detections.class_id]
+        label = objects.class_numbers(detections.class_names)[detections.class_id]
         size = detections.xyxy[:, 2:] - detections.xyxy[:, :2]
         ok = (label >= 0) & (detections.score >= self.settings.low_score) & np.all(size > 0, axis=1)
         ok &= np.all(np.isfinite(detections.xyxy), axis=1)
@@ -196,21 +204,24 @@ class CameraTracker:
 
     def _associate(
         self, slots: Slots, predicted: F64, xyxy: F64, score: F64, label: I64, dt_s: float
-    ) -> NDArray[np.intp]:
-        """Pairs of (row in `slots`, detection): confident detections first, then the rest."""
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Pairs as rows in `slots` and detections: confident detections first, then the rest."""
         if not len(slots) or not len(xyxy):
-            return np.zeros((0, 2), np.intp)
+            return np.zeros(0, np.intp), np.zeros(0, np.intp)
         # A young track's velocity is unknown, and a long gap lets any object move: widen the overlap test.
         young = self._hits[slots] < 3
-        share = np.clip(0.05 + 0.5 * dt_s + 0.15 * young, 0.0, 0.6)[:, None]
+        share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)[:, None]
         overlap = boxes.iou(boxes.grown(predicted, share), boxes.grown(xyxy, 0.05))
         other = objects.GROUP[self._label[slots]][:, None] != objects.GROUP[label][None, :]
-        cost = 1.0 - overlap + 0.15 * other
+        cost = np.where(overlap >= self.settings.min_iou, 1.0 - overlap + 0.15 * other, _APART)
         high = score >= self.settings.high_score
-        first = _match(cost, overlap, np.arange(len(slots)), np.flatnonzero(high), self.settings.min_iou)
-        rest = np.setdiff1d(np.arange(len(slots)), first[:, 0])
-        second = _match(cost, overlap, rest, np.flatnonzero(~high), self.settings.min_iou)
-        return np.concatenate([first, second])
+        rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
+        if high.all() or len(rows) == len(slots):
+            return rows, found
+        free = np.ones(len(slots), bool)
+        free[rows] = False
+        more, second = _match(cost, np.flatnonzero(free), np.flatnonzero(~high))
+        return np.concatenate([rows, more]), np.concatenate([found, second])
 
     def _see(self, slots: Slots, stamp_ns: int, score: F64, label: I64, xyxy: F64) -> None:
         # A gap of more than a few frames ends a run of uninterrupted detection.
@@ -227,7 +238,7 @@ class CameraTracker:
     def _begin(
         self, stamp_ns: int, xyxy: F64, score: F64, label: I64, candidates: NDArray[np.intp], alive: Slots
     ) -> NDArray[np.intp]:
-        """Start tracks from unmatched confident detections; return pairs of (slot, detection)."""
+        """Start tracks from unmatched confident detections; return those detections, by identity."""
         candidates = candidates[score[candidates] >= self.settings.birth_score]
         # A second box on an object that a track already holds is a duplicate, not an object.
         held = alive[self._seen_ns[alive] == stamp_ns]
@@ -239,7 +250,7 @@ class CameraTracker:
             candidates = candidates[np.argsort(-score[candidates], kind="stable")]
         candidates, slots = np.sort(candidates[:count]), free[:count]
         if not count:
-            return np.zeros((0, 2), np.intp)
+            return candidates
         state = boxes.to_center(xyxy[candidates])
         size = np.exp(state[:, 2:])
         one = np.ones_like(size)
@@ -251,28 +262,23 @@ class CameraTracker:
         self._hits[slots] = 0
         self._confidence[slots] = score[candidates]
         self._see(slots, stamp_ns, score[candidates], label[candidates], xyxy[candidates])
-        return np.stack([slots, candidates], axis=1)
-
-    def _drop(self, slots: Slots, stamp_ns: int) -> None:
-        missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-        # A box seen once is likelier noise than an object: it earns its lifetime by hits.
-        limit = np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
-        self._id[slots[missed_s > limit]] = -1
+        self._slots = np.concatenate([self._slots, slots])
+        return candidates
 
     def _snapshot(
         self, stamp_ns: int, predicted: F64, residual: F64, residual_sigma: F64, detection: I64
     ) -> Tracks:
-        s = self._alive()
+        s = self._slots
         return Tracks(
             id=self._id[s],
             slot=s,
-            xyxy=self._xyxy[s].copy(),
-            predicted=predicted[s],
-            velocity=self._bank.velocity[s].copy(),
-            residual=residual[s],
-            residual_sigma=residual_sigma[s],
-            matched=detection[s] >= 0,
-            detection=detection[s],
+            xyxy=self._xyxy[s],
+            predicted=predicted,
+            velocity=self._bank.velocity[s],
+            residual=residual,
+            residual_sigma=residual_sigma,
+            matched=detection >= 0,
+            detection=detection,
             score=self._score[s],
             confidence=self._confidence[s],
             label=self._label[s],
@@ -285,13 +291,12 @@ class CameraTracker:
 
 
 def _match(
-    cost: F64, overlap: F64, rows: NDArray[np.intp], columns: NDArray[np.intp], min_overlap: float
-) -> NDArray[np.intp]:
-    """Minimum-cost pairs among `rows` and `columns` that overlap enough."""
+    cost: F64, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of least total cost among `rows` and `columns`, without those that are apart."""
     if not len(rows) or not len(columns):
-        return np.zeros((0, 2), np.intp)
-    block = np.ix_(rows, columns)
-    gated = np.where(overlap[block] >= min_overlap, cost[block], 1e3)
-    r, c = linear_sum_assignment(gated)
-    ok = gated[r, c] < 1e3
-    return np.stack([rows[r[ok]], columns[c[ok]]], axis=1)
+        return rows[:0], columns[:0]
+    block = cost[rows[:, None], columns]
+    r, c = linear_sum_assignment(block)
+    ok = block[r, c] < _APART
+    return rows[r[ok]], columns[c[ok]]

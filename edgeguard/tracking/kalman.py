@@ -35,26 +35,24 @@ class KalmanBank:
     def predict(self, slots: Slots, dt_s: float, acceleration_sigma: F64) -> None:
         """Move filters ahead by `dt_s` >= 0 seconds; (S, axes) acceleration standard deviations."""
         q = acceleration_sigma**2 * dt_s
+        pv, vv = self._pv[slots], self._vv[slots]
         self.position[slots] += dt_s * self.velocity[slots]
-        self._pp[slots] += 2 * dt_s * self._pv[slots] + dt_s**2 * self._vv[slots] + q * dt_s**2 / 3
-        self._pv[slots] += dt_s * self._vv[slots] + q * dt_s / 2
-        self._vv[slots] += q
+        self._pp[slots] += 2 * dt_s * pv + dt_s**2 * vv + q * dt_s**2 / 3
+        self._pv[slots] = pv + (dt_s * vv + q * dt_s / 2)
+        self._vv[slots] = vv + q
 
-    def innovation(self, slots: Slots, measured: F64, sigma: F64) -> tuple[F64, F64]:
-        """Return (S, axes) residuals of a measurement and the variances expected of them."""
-        return measured - self.position[slots], self._pp[slots] + sigma**2
+    def update(self, slots: Slots, measured: F64, sigma: F64) -> tuple[F64, F64]:
+        """Correct filters with (S, axes) measurements of standard deviation `sigma`.
 
-    def update(self, slots: Slots, measured: F64, sigma: F64) -> None:
-        """Correct filters with (S, axes) measurements of standard deviation `sigma`."""
-        residual, variance = self.innovation(slots, measured, sigma)
-        gain_p, gain_v = self._pp[slots] / variance, self._pv[slots] / variance
+        Returns:
+            (S, axes) residuals of the measurements, and the variances that were expected of them.
+        """
+        pp, pv = self._pp[slots], self._pv[slots]
+        residual, variance = measured - self.position[slots], pp + sigma**2
+        gain_p, gain_v = pp / variance, pv / variance
         self.position[slots] += gain_p * residual
         self.velocity[slots] += gain_v * residual
-        self._vv[slots] -= gain_v * self._pv[slots]
-        self._pv[slots] *= 1 - gain_p
-        self._pp[slots] *= 1 - gain_p
-
-    def position_sigma(self, slots: Slots) -> F64:
-        """Return (S, axes) standard deviations of position."""
-        sigma: F64 = np.sqrt(self._pp[slots])
-        return sigma
+        self._vv[slots] -= gain_v * pv
+        self._pv[slots] = pv * (1 - gain_p)
+        self._pp[slots] = pp * (1 - gain_p)
+        return residual, variance

@@ -63,23 +63,25 @@ class LidarBoxes:
         """Transform a detector's boxes; None where the rig does not know their frame."""
         x, y, z, w = d.orientation.T
         rotation = np.empty((len(d), 3, 3))
-        rotation[:, 0] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], 1)
-        rotation[:, 1] = np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], 1)
-        rotation[:, 2] = np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], 1)
+        rotation[:, 0, 0], rotation[:, 0, 1] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w)
+        rotation[:, 0, 2], rotation[:, 1, 0] = 2 * (x * z + y * w), 2 * (x * y + z * w)
+        rotation[:, 1, 1], rotation[:, 1, 2] = 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+        rotation[:, 2, 0], rotation[:, 2, 1] = 2 * (x * z - y * w), 2 * (y * z + x * w)
+        rotation[:, 2, 2] = 1 - 2 * (x * x + y * y)
         matrix = rig.to_camera.get(d.frame_id.lstrip("/"))
         if matrix is None:
             return None
         offset = np.einsum("nij,nkj->nki", rotation, _CORNERS * d.size[:, None, :])
         corners = (d.center[:, None, :] + offset) @ matrix[:3, :3].T + matrix[:3, 3]
         center = d.center @ matrix[:3, :3].T + matrix[:3, 3]
-        number = np.array([objects.class_number(n) for n in d.class_names], np.int64)
+        number = objects.class_numbers(d.class_names)
         score = d.score.astype(np.float64)
         n = len(d)
         return cls(
             center=center,
-            size=np.ptp(corners, axis=1) if n else np.zeros((0, 3)),
+            size=corners.max(axis=1) - corners.min(axis=1) if n else np.zeros((0, 3)),
             corners=corners,
-            probability=1 / (1 + np.exp(-np.clip(score, -50, 50))) if logits else score,
+            probability=1 / (1 + np.exp(-np.minimum(np.maximum(score, -50.0), 50.0))) if logits else score,
             label=number[d.class_id] if n else np.zeros(0, np.int64),
             points=np.full(n, -1, np.int64),
             bottom=np.full(n, np.nan),
@@ -163,6 +165,7 @@ class LidarTracker:
         """Forget all objects: a new drive begins."""
         self._bank = KalmanBank(CAPACITY, 2)
         self._id = np.full(CAPACITY, -1, np.int64)
+        self._slots: Slots = np.zeros(0, np.intp)  # alive, by identity
         self._next_id = 1
         self._stamp_ns: int | None = None
         self._born_ns = np.zeros(CAPACITY, np.int64)
@@ -183,13 +186,13 @@ class LidarTracker:
         dt_s = 0.0 if self._stamp_ns is None else max(0.0, (stamp_ns - self._stamp_ns) * 1e-9)
         stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
         self._stamp_ns = stamp_ns
-        slots = self._alive()
+        slots = self._slots
         if dt_s > 0 and len(slots):
             self._bank.predict(slots, dt_s, np.full((len(slots), 2), 4.0))
             missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-            limit = np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
-            self._id[slots[missed_s > limit]] = -1
-            slots = self._alive()
+            lost = missed_s > np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
+            self._id[slots[lost]] = -1
+            self._slots = slots[~lost]
         if measured is not None:
             self._measurement[:] = -1
             if len(measured) > self.settings.max_objects:
@@ -197,18 +200,12 @@ class LidarTracker:
                 index = np.sort(nearest)
             else:
                 index = np.arange(len(measured))
-            self._assign(stamp_ns, measured, index, slots, dt_s)
+            self._assign(stamp_ns, measured, index, dt_s)
         return self._snapshot(stamp_ns, rig)
 
-    def _alive(self) -> Slots:
-        slots = np.flatnonzero(self._id >= 0)
-        return slots[np.argsort(self._id[slots])]
-
-    def _assign(
-        self, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp], slots: Slots, dt_s: float
-    ) -> None:
-        place = measured.center[:, (0, 2)]
-        pairs = np.zeros((0, 2), np.intp)
+    def _assign(self, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp], dt_s: float) -> None:
+        slots, place = self._slots, measured.center[:, (0, 2)]
+        free = np.ones(len(index), bool)
         if len(slots) and len(index):
             gap = place[index][None, :, :] - self._bank.position[slots][:, None, :]
             distance = np.hypot(gap[..., 0], gap[..., 1])
@@ -226,23 +223,22 @@ class LidarTracker:
             cost = np.where(distance < gate, distance + 1.0 * other + 0.5 * drift, 1e3)
             r, c = linear_sum_assignment(cost)
             ok = cost[r, c] < 1e3
-            pairs = np.stack([r[ok], c[ok]], axis=1)
-        if len(pairs):
-            s, m = slots[pairs[:, 0]], index[pairs[:, 1]]
+            free[c[ok]] = False
+            s, m = slots[r[ok]], index[c[ok]]
             # A LiDAR places things to centimetres, but the centre of what it sees moves with the view.
             self._bank.update(s, place[m], np.full((len(s), 2), 0.25))
             self._see(s, stamp_ns, measured, m)
-        free = np.setdiff1d(index, index[pairs[:, 1]])
-        empty = np.flatnonzero(self._id < 0)
-        count = min(len(free), len(empty))
-        if count:
-            s, m = empty[:count], free[:count]
+        fresh = index[free]
+        if len(fresh):
+            s = np.flatnonzero(self._id < 0)[: len(fresh)]
+            m, count = fresh[: len(s)], len(s)
             self._bank.start(s, place[m], np.full((count, 2), 0.25), np.full((count, 2), 8.0))
             self._id[s] = self._next_id + np.arange(count)
             self._next_id += count
             self._born_ns[s] = stamp_ns
             self._hits[s] = 0
             self._see(s, stamp_ns, measured, m)
+            self._slots = np.concatenate([self._slots, s])
 
     def _see(self, slots: Slots, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp]) -> None:
         self._seen_ns[slots] = stamp_ns
@@ -258,18 +254,18 @@ class LidarTracker:
         self._measurement[slots] = index
 
     def _snapshot(self, stamp_ns: int, rig: Rig) -> LidarObjects:
-        s = self._alive()
+        s = self._slots
         # Where it was measured now, it is: a filter's lag would look like disagreement.
         measured = (self._measurement[s] >= 0) & (self._seen_ns[s] == stamp_ns)
         place = np.where(measured[:, None], self._place[s], self._bank.position[s])
-        center = np.column_stack([place[:, 0], self._height[s], place[:, 1]])
+        center = np.stack([place[:, 0], self._height[s], place[:, 1]], axis=1)
         return LidarObjects(
             id=self._id[s],
             slot=s,
             center=center,
             size=self._size[s],
             xyxy=_project(center[:, None, :] + self._offset[s], rig),
-            velocity=self._bank.velocity[s].copy(),
+            velocity=self._bank.velocity[s],
             matched=self._measurement[s] >= 0,
             measurement=self._measurement[s],
             probability=self._probability[s],
@@ -297,6 +293,6 @@ def _project(corners: F64, rig: Rig) -> F64:
     safe = np.where(ahead[:, None], z, 1.0)
     u = k[0, 0] * corners[..., 0] / safe + k[0, 2]
     v = k[1, 1] * corners[..., 1] / safe + k[1, 2]
-    out = np.column_stack([u.min(1), v.min(1), u.max(1), v.max(1)])
+    out = np.stack([u.min(1), v.min(1), u.max(1), v.max(1)], axis=1)
     out[~ahead] = np.nan
     return out
