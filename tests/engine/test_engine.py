@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from edgeguard.engine import open_engine
+from edgeguard.engine import RawImage, open_engine
 from edgeguard.errors import EngineError
 from edgeguard.types import Detections, Image
 
@@ -142,3 +142,16 @@ def test_a_second_detector_sees_the_car_ahead_too(kitti: list[Image]) -> None:
     engine = open_engine("ssd_mobilenet_v2")
     assert engine.backend == "opencv"
     assert [len(car_ahead(engine.detect(image))) for image in kitti[::12]] == [1] * 4
+
+
+@pytest.mark.usefixtures("yolox_weights")
+def test_two_cameras_in_one_call_give_what_each_gives_alone(kitti: list[Image]) -> None:
+    engine = open_engine("yolox_nano")
+    engine.warm_up(1242, 375)
+    small = Image(5, "other", np.ascontiguousarray(kitti[9].bgr[:, :600]))
+    both = engine.detect_batch([kitti[0], RawImage.of(small)])
+    for together, image in zip(both, (kitti[0], small)):
+        alone = engine.detect(image)
+        assert together.stamp_ns == image.stamp_ns
+        assert np.array_equal(together.xyxy, alone.xyxy)
+        assert len(alone) > 0
