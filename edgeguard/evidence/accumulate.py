@@ -2,7 +2,8 @@
 
 A score is surprisal s = −ln p. The calibrator e = κ·p^(κ−1) turns a p-value into an e-value, of mean
 at most 1 in a benign world (Vovk & Wang, E-values, Annals of Statistics 2021). Their running product,
-never below 1, is the CUSUM form of an e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532): with threshold e^h, false
+never below 1, is the CUSUM form of an e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532): with
+threshold e^h, false
 alarms come at most once in e^h steps. Frames closer than the step are dependent, so each enters with the
 power dt/step ≤ 1, which keeps its mean at most 1 (Jensen). What that guarantees, and what is only measured,
 is in docs/evidence.md.
