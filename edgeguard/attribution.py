@@ -39,6 +39,7 @@ class LevelSettings(Settings):
     lidar_support: LevelRule = _PATH_MATTERS
     free_space: LevelRule = _PATH_MATTERS
     lidar_ghost: LevelRule = _PATH_MATTERS
+    lidar_removal: LevelRule = _PATH_MATTERS
     depth_agreement: LevelRule = LevelRule()
     class_stability: LevelRule = LevelRule()
     box_motion: LevelRule = LevelRule()

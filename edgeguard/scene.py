@@ -15,7 +15,7 @@ from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.rig import CameraModel, Rig
-from edgeguard.sight import Sight, look
+from edgeguard.sight import CELL_PX, Sight, look
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
@@ -278,6 +278,16 @@ class Scene:
             builder.last_sight = builder.sight
             builder.sight = look(points.stamp_ns, cloud.uv, cloud.xyz[:, 2], rig.camera)
         return builder.sight, builder.last_sight
+
+    @property
+    def usual_returns(self) -> F32 | None:
+        """(R,) returns that a cell of each row of `sight` gives where rays come back; None without points."""
+        _, density = self.cloud, self._builder.density
+        if self.sight is None or density is None:
+            return None
+        top = np.arange(len(self.sight[0].count)) * float(CELL_PX)
+        cells = np.column_stack([np.zeros_like(top), top, np.full_like(top, CELL_PX), top + CELL_PX])
+        return density.expected(cells).astype(np.float32)
 
     @cached_property
     def measured_objects(self) -> LidarBoxes | None:

@@ -14,6 +14,7 @@ from edgeguard.checks.flow import Flow, FlowSettings
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
 from edgeguard.checks.kinematic_class import KinematicClass, KinematicClassSettings
 from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
+from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
@@ -31,6 +32,7 @@ class CheckSettings(Settings):
     lidar_support: LidarSupportSettings = LidarSupportSettings()
     free_space: FreeSpaceSettings = FreeSpaceSettings()
     lidar_ghost: LidarGhostSettings = LidarGhostSettings()
+    lidar_removal: LidarRemovalSettings = LidarRemovalSettings()
     depth_agreement: DepthAgreementSettings = DepthAgreementSettings()
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
@@ -51,6 +53,7 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         LidarSupport(settings.lidar_support),
         FreeSpace(settings.free_space),
         LidarGhost(settings.lidar_ghost),
+        LidarRemoval(settings.lidar_removal),
         DepthAgreement(settings.depth_agreement),
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),

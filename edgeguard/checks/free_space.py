@@ -90,7 +90,7 @@ class FreeSpace:
                 SubjectKind.TRACK,
                 t.id,
                 np.where(told, surprise, np.nan),
-                (Cause.CAMERA,) * len(t),
+                scene.unsupported_cause,
                 {"open_width_share": width, "passed_share": share, "rays": rays, "stands_at_m": stands},
             )
         ]

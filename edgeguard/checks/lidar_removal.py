@@ -1,0 +1,147 @@
+"""`lidar_removal`: is there a hole in the sweep with nothing that made it?
+
+Below the horizon every ray ends on something: the road, or what stands on it. A laser that makes the sensor
+discard its returns takes a body away, but cannot give back the road that the body hides: what stays is its
+shadow, a patch of directions from which nothing returns. Each image cell is compared with the returns that
+its row usually gives; connected empty cells are a hole. Its foot on the ground gives its range, and so its
+size. A hole as large as a body that opened between two sweeps, where directions had returns until now, is the
+score; it is followed for as long as it stays open.
+
+Unobservable: no ground seen, rows that the LiDAR does not reach, above the horizon, beyond range, beside the
+corridor ahead.
+Benign look-alikes: puddles and wet road (flat, so low in the image, and they come gradually), dark bodies
+without a return (gradually too), a drop-off, a lost packet (gone with the next sweep). An attack already
+under way when the drive begins is taken for one of these.
+Source: Physical Removal Attacks (Cao et al., USENIX Security 2023, arXiv 2210.09482), whose shadow defence
+this is, without its need of a detector's box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.scene import Scene
+from edgeguard.sight import CELL_PX, Sight
+from edgeguard.types import F32, U8, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_SUBJECT = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
+_OPENED = 7.5
+_STANDING = 1.0
+# Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
+_WINDOW = 3
+_MIN_EXPECTED = 4.0
+
+
+class LidarRemovalSettings(Settings):
+    """Parameters of `lidar_removal`."""
+
+    max_range_m: float = Field(30.0, gt=1, le=100, description="range beyond which nothing can be told, m")
+    corridor_half_width_m: float = Field(
+        2.5, gt=0, le=20, description="half the width of the corridor ahead that is watched, m"
+    )
+    min_size_m: float = Field(
+        0.8, gt=0.1, le=5, description="width and height above ground from which a hole hides a body, m"
+    )
+    empty: float = Field(
+        0.15, ge=0, lt=1, description="share of the usual returns up to which a direction counts as empty"
+    )
+    opened_share: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="share of a hole that had returns on the sweep before, to have opened now",
+    )
+
+
+class _Hole(NamedTuple):
+    width_m: float = 0.0
+    height_m: float = 0.0
+    range_m: float = float("nan")
+    lateral_m: float = float("nan")
+    lost_share: float = 0.0
+    score: float = 0.0
+
+
+class LidarRemoval:
+    """See the module. Its subject is the LiDAR stream."""
+
+    name = "lidar_removal"
+    needs = frozenset({Channel.LIDAR})
+
+    def __init__(self, settings: LidarRemovalSettings) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        self._opened: U8 | None = None
+        self._before: U8 | None = None
+        self._hole = _Hole()
+
+    def score(self, scene: Scene) -> list[Scores]:
+        usual = scene.usual_returns
+        if scene.sight is None or scene.ground is None or usual is None:
+            return [Scores.unobservable(SubjectKind.STREAM, _SUBJECT)]
+        if scene.new_sweep or self._before is None:
+            self._hole = self._find(scene, scene.sight[0], usual)
+        hole = self._hole
+        return [
+            Scores(
+                SubjectKind.STREAM,
+                _SUBJECT,
+                np.array([hole.score]),
+                (Cause.LIDAR,),
+                {name: np.array([value]) for name, value in hole._asdict().items() if name != "score"},
+            )
+        ]
+
+    def _find(self, scene: Scene, now: Sight, usual: F32) -> _Hole:
+        """Return the strangest hole in the corridor of a new sweep, and remember which have opened."""
+        assert scene.rig is not None and scene.ground is not None
+        s, k, (a, b, c) = self.settings, scene.rig.camera.k, scene.ground.plane
+        window = (_WINDOW, _WINDOW)
+        area = float(_WINDOW * _WINDOW)
+        expected = np.broadcast_to(usual[:, None], now.count.shape).astype(np.float32)
+        expected = cv2.blur(expected, window, borderType=cv2.BORDER_REPLICATE) * area
+        found = cv2.blur(now.count.astype(np.float32), window, borderType=cv2.BORDER_REPLICATE) * area
+        empty = ((found <= s.empty * expected) & (expected >= _MIN_EXPECTED)).astype(np.uint8)
+        # Rows whose directions meet the road within range.
+        v = (np.arange(len(usual)) + 0.5) * CELL_PX
+        drop = (v - k[1, 2]) / k[1, 1] - b
+        empty[drop < c / (1.5 * s.max_range_m)] = 0
+        before, self._before = self._before, empty
+        was_open, self._opened = self._opened, np.zeros_like(empty)
+        if before is None or before.shape != empty.shape:
+            return _Hole()
+        _, label, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
+        x, y, w, h, cells = (stats[1:].T).astype(np.float64)
+        ray = ((y + h) * CELL_PX - k[1, 2]) / k[1, 1] - b
+        ray -= a * ((x + w / 2) * CELL_PX - k[0, 2]) / k[0, 0]
+        range_m = c / np.maximum(ray, 1e-3)
+        metre = range_m / k[0, 0] * CELL_PX
+        width_m, height_m = cells / h * metre, h * metre
+        lateral_m = (x + w / 2 - k[0, 2] / CELL_PX) * metre
+        large = (np.minimum(width_m, height_m) >= s.min_size_m) & (range_m <= s.max_range_m)
+        best = _Hole()
+        for i in np.flatnonzero(large & (np.abs(lateral_m) <= s.corridor_half_width_m)):
+            mine = label == i + 1
+            lost = 1.0 - float(before[mine].mean())
+            opened = lost >= s.opened_share or (was_open is not None and was_open[mine].mean() > 0.4)
+            if opened:
+                self._opened[mine] = 1
+            place = (float(v[i]) for v in (width_m, height_m, range_m, lateral_m))
+            best = max(best, _Hole(*place, lost, _OPENED if opened else _STANDING), key=lambda o: o.score)
+        return best
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        return (
+            f"a hole of {measured['width_m']:.1f} m x {measured['height_m']:.1f} m opened in the sweep at "
+            f"{measured['range_m']:.0f} m, with nothing there to make it"
+        )
