@@ -50,6 +50,10 @@ class LevelSettings(Settings):
     kinematic_class: LevelRule = LevelRule(elsewhere="NOMINAL")
     sync: LevelRule = LevelRule()
     calibration_drift: LevelRule = LevelRule()
+    patch_saliency: LevelRule = LevelRule(elsewhere="NOMINAL")
+    input_distribution: LevelRule = LevelRule()
+    sanitised_view: LevelRule = LevelRule()
+    ensemble: LevelRule = LevelRule()
 
     def level(self, check: str, kind: SubjectKind, lateral_m: float, range_m: float, margin: float) -> Level:
         """Return what an alarm asks for.

@@ -9,14 +9,18 @@ from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDrif
 from edgeguard.checks.class_stability import ClassStability, ClassStabilitySettings
 from edgeguard.checks.confidence import Confidence, ConfidenceSettings
 from edgeguard.checks.depth_agreement import DepthAgreement, DepthAgreementSettings
+from edgeguard.checks.ensemble import Ensemble, EnsembleSettings
 from edgeguard.checks.expansion import Expansion, ExpansionSettings
 from edgeguard.checks.flow import Flow, FlowSettings
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.checks.input_distribution import InputDistribution, InputDistributionSettings
 from edgeguard.checks.kinematic_class import KinematicClass, KinematicClassSettings
 from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
 from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
+from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings
+from edgeguard.checks.sanitised_view import SanitisedView, SanitisedViewSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
 from edgeguard.checks.sync import Sync, SyncSettings
 from edgeguard.config import Settings
@@ -43,6 +47,10 @@ class CheckSettings(Settings):
     confidence: ConfidenceSettings = ConfidenceSettings()
     kinematic_class: KinematicClassSettings = KinematicClassSettings()
     flow: FlowSettings = FlowSettings()
+    patch_saliency: PatchSaliencySettings = PatchSaliencySettings()
+    input_distribution: InputDistributionSettings = InputDistributionSettings()
+    sanitised_view: SanitisedViewSettings = SanitisedViewSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
 
 
 def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
@@ -64,4 +72,8 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         Confidence(settings.confidence),
         KinematicClass(settings.kinematic_class),
         Flow(settings.flow),
+        PatchSaliency(settings.patch_saliency),
+        InputDistribution(settings.input_distribution),
+        SanitisedView(settings.sanitised_view, engine),
+        Ensemble(settings.ensemble, second_engine),
     )
