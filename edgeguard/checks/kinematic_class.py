@@ -36,7 +36,7 @@ from edgeguard.tracking.trend import TrendBank
 from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-# Modes of ln(width/height), mean and deviation: vehicles end-on and side-on, riders end-on and side-on, people
+# Modes of ln(width/height), mean and deviation: vehicles and riders end-on and side-on, people
 # upright and striding, of whole, unhidden boxes above 25 px in KITTI tracking's labels (7,298 boxes of the
 # even sequences). A bicycle without its rider, and signs, are geometry, not measured.
 _MODES: dict[str, tuple[tuple[float, float], ...]] = {
