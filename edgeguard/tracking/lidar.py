@@ -17,6 +17,7 @@ from edgeguard.tracking.kalman import KalmanBank, Slots
 from edgeguard.types import F64, I64, Detections3D, seconds
 
 CAPACITY = 256
+_ALONE_M = 2.5
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
@@ -221,8 +222,11 @@ class LidarTracker:
             other = known & (objects.GROUP[own][:, None] != objects.GROUP[label][None, :])
             # Among neighbours, the one of about its own size: a cluster's crumbs are not the cluster.
             cost = np.where(distance < gate, distance + 1.0 * other + 0.5 * drift, 1e3)
-            r, c = linear_sum_assignment(cost)
-            ok = cost[r, c] < 1e3
+            # Staying without a measurement has its price too: else a far-fetched pair robs a sure one.
+            alone = np.full((len(slots), len(slots)), _ALONE_M)
+            r, c = linear_sum_assignment(np.hstack([cost, alone]))
+            ok = c < len(index)
+            ok[ok] = cost[r[ok], c[ok]] < 1e3
             free[c[ok]] = False
             s, m = slots[r[ok]], index[c[ok]]
             # A LiDAR places things to centimetres, but the centre of what it sees moves with the view.
