@@ -13,6 +13,7 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.attribution import LevelSettings
 from edgeguard.checks import Check, CheckSettings, Scores, make_checks
+from edgeguard.checks.view import NO_ENGINE, Engine
 from edgeguard.config import Settings
 from edgeguard.errors import ParameterError
 from edgeguard.evidence import NEUTRAL_SCORE, Evidence, EvidenceSettings, Standing, thresholds
@@ -50,6 +51,21 @@ def digests(settings: MonitorSettings) -> dict[str, str]:
     return {name: thresholds.digest([settings.scene, check]) for name, check in own.items()}
 
 
+def open_engines(settings: CheckSettings) -> tuple[Engine | None, Engine | None]:
+    """Open the engines that `sanitised_view` and `ensemble` are told to look with; None where "none".
+
+    Raises:
+        EngineError: an engine cannot be opened.
+    """
+    names = settings.sanitised_view.engine, settings.ensemble.engine
+    if set(names) == {NO_ENGINE}:
+        return None, None
+    from edgeguard.engine import open_engine
+
+    opened = {name: open_engine(name) for name in dict.fromkeys(names) if name != NO_ENGINE}
+    return opened.get(names[0]), opened.get(names[1])
+
+
 class _Place(NamedTuple):
     """Where a subject is, for its alarm."""
 
@@ -76,14 +92,33 @@ class Monitor:
     Deterministic: the same settings, frames and skipped checks give the same verdicts.
     """
 
-    def __init__(self, settings: MonitorSettings, *, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        *,
+        observer: Observer | None = None,
+        engine: Engine | None = None,
+        second_engine: Engine | None = None,
+    ) -> None:
+        """Begin to watch.
+
+        Args:
+            settings: every parameter.
+            observer: told what each check measured.
+            engine: what `sanitised_view` looks with (see `open_engines`); None leaves it unobservable.
+            second_engine: what `ensemble` looks with; the same.
+
+        Raises:
+            ParameterError: the calibration does not fit the settings.
+        """
         self._observer = observer
+        self._engine, self._second_engine = engine, second_engine
         self._settings = settings
         self._camera: CameraModel | None = None
         self._last_grounds: dict[_Key, _Grounds] = {}
         self._grounds_now: dict[_Key, _Grounds] = {}
         self._builder = SceneBuilder(settings.scene)
-        self._checks: tuple[Check, ...] = make_checks(settings.checks)
+        self._checks: tuple[Check, ...] = self._make_checks(settings)
         self._calibration, measured = self._thresholds(settings)
         self._evidence = Evidence(settings.evidence, len(self._checks), measured)
 
@@ -109,10 +144,13 @@ class Monitor:
             self._builder = SceneBuilder(settings.scene)
         old, new = self._settings.checks, settings.checks
         kept = {c.name: c for c in self._checks if getattr(old, c.name) == getattr(new, c.name)}
-        self._checks = tuple(kept.get(c.name, c) for c in make_checks(new))
+        self._checks = tuple(kept.get(c.name, c) for c in self._make_checks(settings))
         self._evidence.apply(settings.evidence, len(self._checks), measured)
         self._settings = settings
         self._camera = None
+
+    def _make_checks(self, settings: MonitorSettings) -> tuple[Check, ...]:
+        return make_checks(settings.checks, engine=self._engine, second_engine=self._second_engine)
 
     def _thresholds(
         self, settings: MonitorSettings

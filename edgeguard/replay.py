@@ -21,7 +21,7 @@ from edgeguard.config import read_parameters, validate
 from edgeguard.errors import EdgeGuardError, ParameterError
 from edgeguard.failsafe import FailSafe
 from edgeguard.failsafe_settings import FailSafeSettings
-from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.monitor import Monitor, MonitorSettings, open_engines
 from edgeguard.report import DriveRecord, Summary
 from edgeguard.report.summary import Source
 from edgeguard.types import Channel, Detections, Frame, Image
@@ -121,7 +121,7 @@ def replay(
         reader = stack.enter_context(BagReader(bag, topics=topics, partial=partial))
         detector = _detector(reader, settings, engine, stack)
         results = stack.enter_context(_Results(bag, out))
-        drive = _Drive(settings, reader, detector, results, on_progress)
+        drive = _Drive(settings, _monitor(settings.monitor, stack), reader, detector, results, on_progress)
         drive.run()
         source = Source(
             bag=str(bag),
@@ -145,6 +145,7 @@ class _Drive:
     def __init__(
         self,
         settings: ReplaySettings,
+        monitor: Monitor,
         reader: BagReader,
         engine: Detector | None,
         results: _Results,
@@ -161,7 +162,7 @@ class _Drive:
         if engine is not None:
             streams.add(Channel.DETECTIONS)
         self._assembler = FrameAssembler(settings.assembler, expected=frozenset(streams))
-        self._monitor = Monitor(settings.monitor)
+        self._monitor = monitor
         self._failsafe_settings = settings.failsafe
         self._failsafe: FailSafe | None = None
         self._failsafe_ns = 0
@@ -306,6 +307,14 @@ def _detector(
         stack.callback(opened.close)
         return opened
     return engine
+
+
+def _monitor(settings: MonitorSettings, stack: ExitStack) -> Monitor:
+    """The monitor with the engines that its checks look with, closed with the stack."""
+    engine, second = open_engines(settings.checks)
+    for opened in {id(e): e for e in (engine, second) if e is not None}.values():
+        stack.callback(opened.close)
+    return Monitor(settings, engine=engine, second_engine=second)
 
 
 def _versions(*, with_engine: bool) -> dict[str, str]:

@@ -10,8 +10,9 @@ from rclpy.lifecycle import LifecyclePublisher
 from rclpy.timer import Timer
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
+from edgeguard.checks.view import Engine
 from edgeguard.config import flatten, updated
-from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.monitor import Monitor, MonitorSettings, open_engines
 from edgeguard.types import Channel, Frame, Image
 from ros_nodes import qos
 from ros_nodes.inputs import MonitorInputs, MonitorSubscriptions
@@ -37,6 +38,7 @@ class MonitorNode(ManagedNode):
         super().__init__("monitor_node")
         self._settings = MonitorNodeSettings()
         self._monitor: Monitor | None = None
+        self._engines: list[Engine] = []
         self._assembler: FrameAssembler | None = None
         self._subscriptions_: MonitorSubscriptions | None = None
         self._publisher: LifecyclePublisher[DiagnosticArray] | None = None
@@ -48,7 +50,9 @@ class MonitorNode(ManagedNode):
         )
 
     def configure(self) -> None:
-        self._monitor = Monitor(self._settings)
+        engine, second = open_engines(self._settings.checks)
+        self._engines = [e for e in (engine, second) if e is not None]
+        self._monitor = Monitor(self._settings, engine=engine, second_engine=second)
         self._publisher = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.RESULT)
 
     def activate(self) -> None:
@@ -69,12 +73,19 @@ class MonitorNode(ManagedNode):
         if self._publisher is not None:
             self.destroy_lifecycle_publisher(self._publisher)
             self._publisher = None
+        for engine in self._engines:
+            engine.close()
+        self._engines = []
         self._monitor = self._assembler = None
 
     def _accept(self, changes: Values) -> Values:
         settings = updated(self._settings, changes, self.get_name())
         self.refuse_while_active(settings.assembler != self._settings.assembler, "assembler")
         self.refuse_while_active(settings.inputs != self._settings.inputs, "inputs")
+        for check in ("sanitised_view", "ensemble"):
+            # An engine takes too long to open for a vehicle that is under way.
+            old, new = (getattr(s.checks, check).engine for s in (self._settings, settings))
+            self.refuse_while_active(old != new, f"checks.{check}.engine")
         return flatten(settings)
 
     def _apply(self, changes: Values) -> None:

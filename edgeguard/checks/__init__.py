@@ -23,6 +23,7 @@ from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings
 from edgeguard.checks.sanitised_view import SanitisedView, SanitisedViewSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
 from edgeguard.checks.sync import Sync, SyncSettings
+from edgeguard.checks.view import Engine
 from edgeguard.config import Settings
 
 __all__ = ["Check", "CheckSettings", "Scores", "make_checks"]
@@ -41,20 +42,28 @@ class CheckSettings(Settings):
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
     birth_death: BirthDeathSettings = BirthDeathSettings()
-    sync: SyncSettings = SyncSettings()
-    calibration_drift: CalibrationDriftSettings = CalibrationDriftSettings()
     expansion: ExpansionSettings = ExpansionSettings()
     confidence: ConfidenceSettings = ConfidenceSettings()
     kinematic_class: KinematicClassSettings = KinematicClassSettings()
     flow: FlowSettings = FlowSettings()
+    sync: SyncSettings = SyncSettings()
+    calibration_drift: CalibrationDriftSettings = CalibrationDriftSettings()
     patch_saliency: PatchSaliencySettings = PatchSaliencySettings()
     input_distribution: InputDistributionSettings = InputDistributionSettings()
     sanitised_view: SanitisedViewSettings = SanitisedViewSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
 
 
-def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
-    """Return all checks in the order in which a frame's budget is spent on them."""
+def make_checks(
+    settings: CheckSettings, *, engine: Engine | None = None, second_engine: Engine | None = None
+) -> tuple[Check, ...]:
+    """Return all checks in the order in which a frame's budget is spent on them.
+
+    Args:
+        settings: their parameters.
+        engine: what `sanitised_view` looks with; without it, that check can tell nothing.
+        second_engine: what `ensemble` looks with; the same.
+    """
     return (
         StreamIntegrity(settings.stream_integrity),
         ObjectAgreement(settings.object_agreement),
@@ -66,12 +75,12 @@ def make_checks(settings: CheckSettings) -> tuple[Check, ...]:
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),
         BirthDeath(settings.birth_death),
-        Sync(settings.sync),
-        CalibrationDrift(settings.calibration_drift),
         Expansion(settings.expansion),
         Confidence(settings.confidence),
         KinematicClass(settings.kinematic_class),
         Flow(settings.flow),
+        Sync(settings.sync),
+        CalibrationDrift(settings.calibration_drift),
         PatchSaliency(settings.patch_saliency),
         InputDistribution(settings.input_distribution),
         SanitisedView(settings.sanitised_view, engine),

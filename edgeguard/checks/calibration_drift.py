@@ -2,11 +2,11 @@
 
 The sweep's outlines are moved over the picture, across and up and down, and the shift at which range jumps
 and brightness edges coincide best is the extrinsic calibration's error in the image. Averaged slowly over
-many bodies and frames: one odd object, or an attack on one, does not move it. A drift is a fault to be
-mended and no attack: it asks for caution at most, and `bias_px` is what other checks may widen gates by.
+many bodies and frames: one odd object, or an attack on one, does not move it. A drift is a fault to be mended
+and no attack: it asks for caution at most, and `bias_px` is what other checks may widen gates by.
 
-It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in
-(a quarter of a degree) hides it. Roll and shifts of the sensor's place show as far as they move outlines.
+It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in (a
+quarter of a degree) hides it. Roll and shifts of the sensor's place show as far as they move outlines.
 
 Unobservable: few outlines, a picture without edges at them (night, fog), too short a window.
 Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
@@ -45,9 +45,7 @@ class CalibrationDriftSettings(Settings):
     min_s: float = Field(
         2.0, gt=0, le=600, description="time with outlines in view before anything is told, s"
     )
-    min_outlines: int = Field(
-        40, ge=1, description="outline points of a sweep below which it does not count"
-    )
+    min_outlines: int = Field(40, ge=1, description="outline points of a sweep below which it does not count")
     min_contrast: float = Field(
         0.25, gt=0, lt=10, description="lead of the best shift over the median one below which none is best"
     )

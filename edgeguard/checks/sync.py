@@ -10,8 +10,8 @@ Lags are told in whole sweeps, up to `max_lag_sweeps`; a longer delay fits none 
 Motion energy, which others correlate, does not tell a lag in a few seconds of steady driving: it hardly
 changes. Outlines move by pixels a frame even then.
 
-Unobservable: standing still or a far, empty view (all lags coincide alike); few outlines; too short a
-window; no points, no picture.
+Unobservable: standing still or a far, empty view (all lags coincide alike); few outlines; too short a window;
+no points, no picture.
 Benign look-alikes: none is known at whole sweeps; a repeating fence passed at the right speed could be.
 Source: DejaVu (Hossain et al., misaligned camera and LiDAR costs up to 88 % of car AP); the coincidence of
 outlines from Levinson & Thrun (RSS 2013), here over time instead of over poses.

@@ -1,0 +1,143 @@
+"""`patch_saliency`: does a near object's hue change from pixel to pixel, as printed patches' does?
+
+High-frequency energy of the colour differences R−G and B−G (Laplacian, in cells of 16 image pixels), at the
+level that a tenth of a track's cells reach, against the same energy over the scene outside all tracks.
+Brightness is left out on purpose: measured on real streets, plates, grilles, spokes and rims give cars more
+luminance energy and local entropy than the scene around them, and a patch no more. Paint, clothes and metal
+vary in hue slowly; patches optimised against networks do not.
+
+Low weight: the score is bounded, so that no less than a second of it alarms, and only near tracks count. It
+sees the mark of an optimiser that did not care for looks. A patch made to look natural, smoothed or in shades
+of one colour bears none (APDE, arXiv 2508.00649, shows how far entropy alone carries): this check never
+stands alone.
+
+Unobservable: small or far boxes, half hidden ones, a camera without colour, blur and darkness.
+Benign look-alikes: billboards and stickers in many small colours, fairground lights, wet reflections of them.
+Source: Jedi (Tarchoun et al., CVPR 2023) for the idea that patches are dense in information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeguard.checks.base import Scores
+from edgeguard.config import Settings
+from edgeguard.scene import Scene
+from edgeguard.types import F32, F64, U8, Channel
+from edgeguard.verdict import Cause, SubjectKind
+
+_SHRINK = 4
+_CELL = 4
+_CELL_PX = _SHRINK * _CELL
+_MAX_SURPRISE = 4.0
+
+
+class PatchSaliencySettings(Settings):
+    """Parameters of `patch_saliency`."""
+
+    min_height_px: float = Field(
+        80.0, gt=16, description="height of a box below which a patch cannot be told, px"
+    )
+    share: float = Field(
+        0.10,
+        gt=0,
+        lt=1,
+        description="share of a box that a patch must cover: smaller sees smaller ones, benign too",
+    )
+    min_colour: float = Field(
+        1.0,
+        ge=0,
+        description="the scene's own colour energy below which the camera sees no colour, grey levels",
+    )
+    max_tracks: int = Field(16, ge=1, le=256, description="tracks looked at a frame, largest first")
+
+
+class PatchSaliency:
+    """See the module. Subjects are camera tracks."""
+
+    name = "patch_saliency"
+    needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+
+    def __init__(self, settings: PatchSaliencySettings) -> None:
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Nothing is remembered: one picture tells."""
+
+    def score(self, scene: Scene) -> list[Scores]:
+        t, image, s = scene.tracks, scene.frame.image, self.settings
+        if image is None:
+            return [Scores.unobservable(SubjectKind.TRACK, t.id)]
+        told = t.matched & scene.asserted & (t.height >= s.min_height_px) & (scene.hidden < 0.3)
+        rows = np.flatnonzero(told)
+        rows = rows[np.argsort(-t.height[rows], kind="stable")[: s.max_tracks]]
+        energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
+        if len(rows):
+            cells = colour_energy(image.bgr)
+            usual = _outside(cells, t.xyxy[scene.asserted])
+            middle = float(np.median(usual)) if len(usual) >= 100 else 0.0
+            for i in rows if middle >= s.min_colour else ():
+                inside = np.sort(_cut(cells, t.xyxy[i]).ravel())[::-1]
+                energy[i] = inside[min(int(np.ceil(s.share * len(inside))), len(inside) - 1)]
+                rarer = len(usual) - np.searchsorted(usual, energy[i])
+                # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
+                nats = np.log(s.share * (len(usual) + 1) / (rarer + 1))
+                surprise[i], ratio[i] = np.clip(nats, 0.0, _MAX_SURPRISE), energy[i] / middle
+        return [
+            Scores(
+                SubjectKind.TRACK,
+                t.id,
+                surprise,
+                (Cause.CAMERA,) * len(t),
+                {"colour_energy": energy, "over_scene": ratio},
+            )
+        ]
+
+    def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        return f"hue changes from pixel to pixel {measured['over_scene']:.1f} times as much as in the scene"
+
+
+def colour_energy(bgr: U8) -> F32:
+    """Return (H/16, W/16) mean absolute Laplacian of R−G plus that of B−G, grey levels.
+
+    Args:
+        bgr: (H, W, 3). Averaged over 4 pixels first: mosaic sensors invent colour at sharp edges.
+    """
+    rows, columns = (n // _CELL_PX * _CELL for n in bgr.shape[:2])
+    small = bgr[: rows * _SHRINK, : columns * _SHRINK]
+    # By halves, whole pixels to a cell: ten times faster than any other ratio.
+    for shrink in (2, 1):
+        size = columns * shrink, rows * shrink
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+    blue, green, red = cv2.split(small)
+    total = np.zeros((rows, columns), np.float32)
+    for colour in (red, blue):
+        total += np.abs(cv2.Laplacian(cv2.subtract(colour, green, dtype=cv2.CV_16S), cv2.CV_16S))
+    cells = cv2.resize(total, (columns // _CELL, rows // _CELL), interpolation=cv2.INTER_AREA)
+    return np.asarray(cells, np.float32)
+
+
+def _window(cells: F32, xyxy: F64) -> tuple[slice, slice]:
+    rows, columns = cells.shape
+    x0, y0 = np.floor(xyxy[:2] / _CELL_PX).astype(int)
+    x1, y1 = np.ceil(xyxy[2:] / _CELL_PX).astype(int)
+    return (
+        slice(min(max(y0, 0), rows - 1), max(min(y1, rows), 1)),
+        slice(min(max(x0, 0), columns - 1), max(min(x1, columns), 1)),
+    )
+
+
+def _cut(cells: F32, xyxy: F64) -> F32:
+    return cells[_window(cells, xyxy)]
+
+
+def _outside(cells: F32, taken: F64) -> NDArray[np.float32]:
+    free = np.ones(cells.shape, bool)
+    for xyxy in taken:
+        free[_window(cells, xyxy)] = False
+    return np.sort(cells[free])
