@@ -193,6 +193,26 @@ def radar_targets(msg: Any) -> RadarTargets:
     )
 
 
+def radar_tracks(msg: Any) -> RadarTargets:
+    """Read a `radar_msgs/RadarTracks`: of each track its place and its velocity along the line of sight.
+
+    Velocities are taken as the message defines them, relative to the radar; a driver that adds the
+    vehicle's own motion contradicts it.
+    """
+    values = np.empty((len(msg.tracks), 6))
+    for row, track in zip(values, msg.tracks):
+        p, v = track.position, track.velocity
+        row[:] = p.x, p.y, p.z, v.x, v.y, v.z
+    with np.errstate(over="ignore", invalid="ignore"):
+        xyz = values[:, :3].astype(np.float32)
+        distance = np.linalg.norm(values[:, :3], axis=1)
+        rate = (np.einsum("ni,ni->n", values[:, :3], values[:, 3:]) / np.maximum(distance, 1e-6)).astype(
+            np.float32
+        )
+    known = np.isfinite(xyz).all(axis=1) & np.isfinite(rate)
+    return RadarTargets(stamp_ns(msg.header), str(msg.header.frame_id), xyz[known], rate[known])
+
+
 def _column(
     fields: dict[str, NDArray[Any]], names: tuple[str, ...], index: NDArray[np.intp] | None
 ) -> F32 | None:

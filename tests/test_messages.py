@@ -232,6 +232,19 @@ def test_radar(name: str) -> None:
         messages.point_cloud(radar_msg(["x", "y"], columns[:, :2]))
 
 
+def test_radar_tracks_give_the_velocity_along_the_line_of_sight() -> None:
+    tracks = [
+        Msg(position=xyz(30, 40, 0), velocity=xyz(-3, -4, 0)),  # straight at the radar
+        Msg(position=xyz(10, 0, 0), velocity=xyz(0, 8, 0)),  # across
+        Msg(position=xyz(5, 0, 0), velocity=xyz(float("nan"), 0, 0)),
+    ]
+    targets = messages.radar_tracks(Msg(header=HEADER, tracks=tracks))
+    assert targets.stamp_ns == messages.stamp_ns(HEADER) and targets.snr is None
+    assert targets.xyz.tolist() == [[30, 40, 0], [10, 0, 0]]
+    assert targets.range_rate.tolist() == pytest.approx([-5, 0])
+    assert len(messages.radar_tracks(Msg(header=HEADER, tracks=[]))) == 0
+
+
 def info(model: str = "plumb_bob", d: Any = (), **changes: Any) -> Msg:
     roi = Msg(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False)
     msg = Msg(

@@ -1,4 +1,6 @@
-"""Message definitions: the standard ones of ROS 2, and `vision_msgs`, which `rosbags` does not ship.
+"""Message definitions: the standard ones of ROS 2, and those that `rosbags` does not ship.
+
+`radar_msgs` has one layout in ROS 2.
 
 `vision_msgs` was published with two layouts on the wire: up to 2.x (Foxy) a hypothesis lies bare in the
 detection, which carries its source image or cloud; since 3.0 (Galactic) it is nested. 4.0 (Humble) only
@@ -16,13 +18,13 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from edgeguard.bags.layouts import STANDARD, VISION_SINCE_4, VISION_UP_TO_2
+from edgeguard.bags.layouts import RADAR, STANDARD, VISION_SINCE_4, VISION_UP_TO_2
 
 
 def typestore(*, old_vision_msgs: bool = False) -> Typestore:
-    """Return the standard types of ROS 2 and `vision_msgs`, of 4.0 and later or of 2.x: for writing."""
+    """Return the types to write with: ROS 2's, `radar_msgs`, and `vision_msgs` of 4.0 and later or of 2.x."""
     store = get_typestore(Stores.LATEST)
-    store.register(_parsed(STANDARD | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
+    store.register(_parsed(STANDARD | RADAR | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
     return store
 
 
@@ -79,7 +81,7 @@ class Decoder:
 def _known(*, old_vision_msgs: bool = False) -> Typestore:
     """The types that EdgeGuard reads and no other: all of ROS 2's would take longer than a short drive."""
     store = get_typestore(Stores.EMPTY)
-    store.register(_parsed(STANDARD | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
+    store.register(_parsed(STANDARD | RADAR | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
     return store
 
 

@@ -25,6 +25,7 @@ STANDARD = {
     "geometry_msgs/TwistWithCovariance twist\n",
     "sensor_msgs/Image": _HEADER + "uint32 height\nuint32 width\nstring encoding\nuint8 is_bigendian\n"
     "uint32 step\nuint8[] data\n",
+    "unique_identifier_msgs/UUID": "uint8[16] uuid\n",
     "sensor_msgs/CompressedImage": _HEADER + "string format\nuint8[] data\n",
     "sensor_msgs/RegionOfInterest": "uint32 x_offset\nuint32 y_offset\nuint32 height\nuint32 width\n"
     "bool do_rectify\n",
@@ -36,6 +37,14 @@ STANDARD = {
     "string name\nuint32 offset\nuint8 datatype\nuint32 count\n",
     "sensor_msgs/PointCloud2": _HEADER + "uint32 height\nuint32 width\nsensor_msgs/PointField[] fields\n"
     "bool is_bigendian\nuint32 point_step\nuint32 row_step\nuint8[] data\nbool is_dense\n",
+}
+
+RADAR = {
+    "radar_msgs/RadarTracks": _HEADER + "radar_msgs/RadarTrack[] tracks\n",
+    "radar_msgs/RadarTrack": "unique_identifier_msgs/UUID uuid\ngeometry_msgs/Point position\n"
+    "geometry_msgs/Vector3 velocity\ngeometry_msgs/Vector3 acceleration\ngeometry_msgs/Vector3 size\n"
+    "uint16 classification\nfloat32[6] position_covariance\nfloat32[6] velocity_covariance\n"
+    "float32[6] acceleration_covariance\nfloat32[6] size_covariance\n",
 }
 
 _SHARED = {

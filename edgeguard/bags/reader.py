@@ -212,5 +212,6 @@ _SIMPLE: dict[tuple[str, bool], Callable[[Any], Value]] = {
     ("sensor_msgs/msg/CompressedImage", False): convert.compressed_image,
     ("sensor_msgs/msg/PointCloud2", False): convert.point_cloud,
     ("sensor_msgs/msg/PointCloud2", True): convert.radar_targets,
+    ("radar_msgs/msg/RadarTracks", True): convert.radar_tracks,
     ("nav_msgs/msg/Odometry", False): convert.odometry,
 }

@@ -18,7 +18,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "detections": ("vision_msgs/msg/Detection2DArray",),
     "lidar": ("sensor_msgs/msg/PointCloud2",),
     "lidar_detections": ("vision_msgs/msg/Detection3DArray",),
-    "radar": ("sensor_msgs/msg/PointCloud2",),
+    "radar": ("sensor_msgs/msg/PointCloud2", "radar_msgs/msg/RadarTracks"),
     "ego": ("nav_msgs/msg/Odometry",),
     CAMERA_INFO: ("sensor_msgs/msg/CameraInfo",),
     TF_STATIC: ("tf2_msgs/msg/TFMessage",),
@@ -102,13 +102,14 @@ def _split_point_clouds(
     candidates: dict[str, list[Connection]], has_doppler: Callable[[Connection], bool]
 ) -> None:
     """A point cloud with radial velocities is a radar's, but only beside another: LiDARs may have them."""
-    clouds = candidates.get("lidar") or candidates.get("radar") or []
+    radar = candidates.get("radar", [])
+    clouds = candidates.get("lidar") or [c for c in radar if c.msgtype in TYPES["lidar"]]
     beside_another = len(clouds) > 1 or "lidar" not in candidates
     doppler = [c for c in clouds if beside_another and has_doppler(c)]
     if "lidar" in candidates and len(doppler) == len(clouds):
         doppler = []
     if "radar" in candidates:
-        candidates["radar"] = doppler
+        candidates["radar"] = [c for c in radar if c in doppler or c.msgtype not in TYPES["lidar"]]
     if "lidar" in candidates:
         candidates["lidar"] = [c for c in clouds if c not in doppler]
 

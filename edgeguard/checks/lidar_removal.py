@@ -136,8 +136,15 @@ class LidarRemoval:
             opened = lost >= s.opened_share or (was_open is not None and was_open[mine].mean() > 0.4)
             if opened:
                 self._opened[mine] = 1
-            place = (float(v[i]) for v in (width_m, height_m, range_m, lateral_m))
-            best = max(best, _Hole(*place, lost, _OPENED if opened else _STANDING), key=lambda o: o.score)
+            hole = _Hole(
+                width_m=float(width_m[i]),
+                height_m=float(height_m[i]),
+                range_m=float(range_m[i]),
+                lateral_m=float(lateral_m[i]),
+                lost_share=lost,
+                score=_OPENED if opened else _STANDING,
+            )
+            best = max(best, hole, key=lambda o: o.score)
         return best
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:

@@ -50,6 +50,39 @@ def test_a_second_cloud_with_doppler_is_the_radar(tmp_path: Path) -> None:
     assert list(found.range_rate) == [-3, 4] and list(found.snr) == [9, 8]
 
 
+def tracks(topic: str) -> rec.Message:
+    """A `radar_msgs/RadarTracks` of one track, built field by field as a driver would."""
+    made = rec.STORE.types
+    point, vector = made["geometry_msgs/msg/Point"], made["geometry_msgs/msg/Vector3"]
+    zero, none = vector(x=0.0, y=0.0, z=0.0), np.zeros(6, np.float32)
+    track = made["radar_msgs/msg/RadarTrack"](
+        uuid=made["unique_identifier_msgs/msg/UUID"](uuid=np.zeros(16, np.uint8)),
+        position=point(x=0.0, y=20.0, z=0.0),
+        velocity=vector(x=3.0, y=-7.0, z=0.0),
+        acceleration=zero,
+        size=zero,
+        classification=0,
+        position_covariance=none,
+        velocity_covariance=none,
+        acceleration_covariance=none,
+        size_covariance=none,
+    )
+    stamp = made["builtin_interfaces/msg/Time"](sec=rec.T0 // 10**9, nanosec=0)
+    header = made["std_msgs/msg/Header"](stamp=stamp, frame_id="radar")
+    msgtype = "radar_msgs/msg/RadarTracks"
+    return topic, msgtype, rec.T0, made[msgtype](header=header, tracks=[track])
+
+
+def test_radar_tracks_are_the_radar_and_leave_the_cloud_to_the_lidar(tmp_path: Path) -> None:
+    messages = [message("/cam", rec.IMAGE), message("/points", rec.CLOUD), tracks("/radar")]
+    path = rec.write(tmp_path / "bag", messages)
+    with BagReader(path) as reader:
+        assert reader.topics[Channel.RADAR] == "/radar" and reader.topics[Channel.LIDAR] == "/points"
+        found = next(i.value for i in reader.messages() if i.channel == Channel.RADAR)
+    assert isinstance(found, RadarTargets) and found.frame_id == "radar"
+    assert found.xyz.tolist() == [[0, 20, 0]] and found.range_rate.tolist() == [-7]
+
+
 def test_the_only_cloud_is_the_lidar_even_with_doppler(tmp_path: Path) -> None:
     path = rec.write(tmp_path / "bag", [message("/cam", rec.IMAGE), radar("/fmcw")])
     with BagReader(path) as reader:
