@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 METADATA := pyproject.toml setup.cfg setup.py
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: help demo test lint format interfaces clean
+.PHONY: bench-evidence help demo test lint format interfaces clean
 
 help:
 	@echo "make demo     a clean and an attacked drive of a simulated world, replayed, with reports"
 	@echo "make test     the test suite"
+	@echo "make bench-evidence   the evidence on recorded drives: alarms, detection, promise"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff format the code"
 	@echo "make clean    remove .venv and everything built"
@@ -21,6 +22,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev interfaces
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench-evidence: $(VENV)/.dev
+	$(BIN)/python tools/bench_evidence.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -46,6 +46,7 @@ class BirthDeath:
 
     name = "birth_death"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"hide", "phantom"})
 
     def __init__(self, settings: BirthDeathSettings) -> None:
         self.settings = settings

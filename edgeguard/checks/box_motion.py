@@ -39,6 +39,7 @@ class BoxMotion:
 
     name = "box_motion"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"box_drift"})
 
     def __init__(self, settings: BoxMotionSettings) -> None:
         self.settings = settings

@@ -63,6 +63,7 @@ class CalibrationDrift:
 
     name = "calibration_drift"
     needs = frozenset({Channel.CAMERA, Channel.LIDAR})
+    sees = frozenset({"decalibration"})
 
     def __init__(self, settings: CalibrationDriftSettings) -> None:
         self.settings = settings

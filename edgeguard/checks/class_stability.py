@@ -48,6 +48,7 @@ class ClassStability:
 
     name = "class_stability"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"class_flip"})
 
     def __init__(self, settings: ClassStabilitySettings) -> None:
         self.settings = settings

@@ -50,6 +50,7 @@ class Confidence:
 
     name = "confidence"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"patch", "hide"})
 
     def __init__(self, settings: ConfidenceSettings) -> None:
         self.settings = settings

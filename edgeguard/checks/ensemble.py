@@ -69,6 +69,7 @@ class Ensemble:
 
     name = "ensemble"
     needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+    sees = frozenset({"patch", "hide", "phantom", "class_flip"})
 
     def __init__(self, settings: EnsembleSettings, engine: Engine | None) -> None:
         self.settings = settings

@@ -59,6 +59,7 @@ class Expansion:
 
     name = "expansion"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"box_drift"})
 
     def __init__(self, settings: ExpansionSettings) -> None:
         self.settings = settings

@@ -61,6 +61,7 @@ class FreeSpace:
 
     name = "free_space"
     needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
+    sees = frozenset({"phantom"})
 
     def __init__(self, settings: FreeSpaceSettings) -> None:
         self.settings = settings

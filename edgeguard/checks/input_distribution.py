@@ -65,6 +65,7 @@ class InputDistribution:
 
     name = "input_distribution"
     needs = frozenset({Channel.CAMERA})
+    sees = frozenset({"blind"})
 
     def __init__(self, settings: InputDistributionSettings) -> None:
         self.settings = settings

@@ -77,6 +77,7 @@ class KinematicClass:
 
     name = "kinematic_class"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"class_flip"})
 
     def __init__(self, settings: KinematicClassSettings) -> None:
         self.settings = settings

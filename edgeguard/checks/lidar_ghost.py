@@ -71,6 +71,7 @@ class LidarGhost:
 
     name = "lidar_ghost"
     needs = frozenset({Channel.LIDAR, Channel.DETECTIONS})
+    sees = frozenset({"lidar_ghost"})
 
     def __init__(self, settings: LidarGhostSettings) -> None:
         self.settings = settings

@@ -75,6 +75,7 @@ class LidarRemoval:
 
     name = "lidar_removal"
     needs = frozenset({Channel.LIDAR})
+    sees = frozenset({"lidar_remove"})
 
     def __init__(self, settings: LidarRemovalSettings) -> None:
         self.settings = settings

@@ -44,6 +44,7 @@ class LidarSupport:
 
     name = "lidar_support"
     needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
+    sees = frozenset({"phantom", "poster", "lidar_remove"})
 
     def __init__(self, settings: LidarSupportSettings) -> None:
         self.settings = settings

@@ -80,6 +80,8 @@ class ObjectAgreement:
 
     name = "object_agreement"
     needs = frozenset({Channel.DETECTIONS})
+    sees = frozenset({"hide", "phantom", "box_drift", "lidar_ghost", "lidar_remove"})
+    needs_any = frozenset({Channel.LIDAR, Channel.LIDAR_DETECTIONS})
 
     def __init__(self, settings: ObjectAgreementSettings) -> None:
         self.settings = settings

@@ -62,6 +62,7 @@ class PatchSaliency:
 
     name = "patch_saliency"
     needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+    sees = frozenset({"patch"})
 
     def __init__(self, settings: PatchSaliencySettings) -> None:
         self.settings = settings

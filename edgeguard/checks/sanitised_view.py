@@ -70,6 +70,7 @@ class SanitisedView:
 
     name = "sanitised_view"
     needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+    sees = frozenset({"patch", "hide"})
 
     def __init__(self, settings: SanitisedViewSettings, engine: Engine | None) -> None:
         self.settings = settings

@@ -72,6 +72,7 @@ class StreamIntegrity:
 
     name = "stream_integrity"
     needs: frozenset[Channel] = frozenset()
+    sees = frozenset({"freeze", "blind", "silence", "clock"})
 
     def __init__(self, settings: StreamIntegritySettings) -> None:
         self.settings = settings

@@ -61,6 +61,7 @@ class Sync:
 
     name = "sync"
     needs = frozenset({Channel.CAMERA, Channel.LIDAR})
+    sees = frozenset({"delay"})
 
     def __init__(self, settings: SyncSettings) -> None:
         self.settings = settings

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import attack, calibrate, demo, replay, tune
+from edgeguard.cli import attack, calibrate, coverage, demo, replay, tune
 from edgeguard.errors import EdgeGuardError
 
 USER_ERROR = 2
@@ -25,6 +25,7 @@ app.command("attack")(attack.attack)
 app.command("demo")(demo.demo)
 app.command("calibrate")(calibrate.calibrate)
 app.command("tune")(tune.tune)
+app.command("coverage")(coverage.coverage)
 
 
 @app.command(
