@@ -6,8 +6,8 @@ boxes only. Two things are measured, the stranger counts:
   on the road, a box dragged off its object) slides over its background. −ln of a heavy tail;
 - plane: a body before its surroundings moves apart from them as the camera comes nearer; a poster or
   screen that faces the road grows together with its frame, as one plane: flow = t + s·x, over box and ring.
-  The share ρ of the flow's variation that this explains, over half a second; −ln of P(1−ρ or less), a power
-  law fitted to clean drives.
+  The share ρ of the flow's variation that this explains, over half a second; −ln of P(1−ρ or less), taken
+  as a power law: on real streets half of all boxes stay below ρ = 0.55 and nine in ten below 0.8.
 
 Unobservable: no image before this one or a gap between them, few points with texture, a box that is small,
 truncated, half hidden or not among the largest; for the plane, too little growth (own motion, or near).
@@ -35,9 +35,11 @@ from edgeguard.types import F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _WINDOW, _LEVELS = (9, 9), 3
-_MIN_TEXTURE = 1e-3
+_MIN_TEXTURE = 3e-3
 _MAX_ERROR = 25.0
 _MAX_GAP_S = 0.35
+# Squared residuals beyond this multiple of their median are points that were lost.
+_OUTLIER = 9.0
 
 
 def _grid() -> tuple[F64, NDArray[np.bool_]]:
@@ -82,6 +84,7 @@ class Flow:
 
     name = "flow"
     needs = frozenset({Channel.CAMERA, Channel.DETECTIONS})
+    sees = frozenset({"phantom", "poster", "box_drift"})
 
     def __init__(self, settings: FlowSettings) -> None:
         self.settings = settings
@@ -203,13 +206,24 @@ def _growth(xyxy: F64, flow: F64, good: NDArray[np.bool_]) -> F64:
     """
     half = np.sqrt(np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)) / 2
     x = _GRID * (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
+    _, left = _similarity(x, flow, good)
+    # A few points that were lost must not hide a plane; a body's surroundings are more than a few.
+    usual = np.nanmedian(np.where(good, left, np.nan), axis=1, keepdims=True) if len(xyxy) else left[:, :1]
+    good = good & (left <= _OUTLIER * usual)
+    scale, left = _similarity(x, flow, good)
+    count = np.maximum(good.sum(axis=1), 1)
+    center = np.where(good[..., None], x, 0.0).sum(axis=1, keepdims=True) / count[:, None, None]
+    spread = np.where(good, np.sum((x - center) ** 2, axis=2), 0.0).sum(axis=1) / count
+    rest = np.where(good, left, 0.0).sum(axis=1) / count
+    enough = np.count_nonzero(good & ~_INSIDE, axis=1) >= 8
+    return np.where(enough[:, None], np.column_stack([scale**2 * spread, rest, scale * half]), 0.0)
+
+
+def _similarity(x: F64, flow: F64, good: NDArray[np.bool_]) -> tuple[F64, F64]:
+    """Least-squares scales (N,) of flow over place, and squared residuals (N, P) of all points."""
     weight = good[..., None].astype(np.float64)
     count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
-    x = (x - (weight * x).sum(axis=1, keepdims=True) / count) * weight
-    f = (flow - (weight * flow).sum(axis=1, keepdims=True) / count) * weight
-    scale = (x * f).sum(axis=(1, 2)) / np.maximum((x * x).sum(axis=(1, 2)), 1e-9)
-    model = scale[:, None, None] * x
-    explained = (model**2).sum(axis=(1, 2)) / count[:, 0, 0]
-    left = ((f - model) ** 2).sum(axis=(1, 2)) / count[:, 0, 0]
-    enough = np.count_nonzero(good & ~_INSIDE, axis=1) >= 8
-    return np.where(enough[:, None], np.column_stack([explained, left, scale * half]), 0.0)
+    x = x - (weight * x).sum(axis=1, keepdims=True) / count
+    f = flow - (weight * flow).sum(axis=1, keepdims=True) / count
+    scale = (weight * x * f).sum(axis=(1, 2)) / np.maximum((weight * x * x).sum(axis=(1, 2)), 1e-9)
+    return scale, np.sum((f - scale[:, None, None] * x) ** 2, axis=2)

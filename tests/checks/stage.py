@@ -76,7 +76,9 @@ def drive(
             Image(stamp, "camera_optical", image(t)) if image is not None else None,
             Detections(stamp, inside, score, label, CLASSES),
             lidar_detections=_lidar(stamp, things, place, label, rng) if lidar else None,
-            ego=EgoMotion(stamp, np.array([own_speed, 0, 0.0]), np.zeros(3)) if own_speed is not None else None,
+            ego=EgoMotion(stamp, np.array([own_speed, 0, 0.0]), np.zeros(3))
+            if own_speed is not None
+            else None,
             rig=RIG,
             last_stamp_ns={Channel.DETECTIONS: stamp},
             last_seen_ns={Channel.DETECTIONS: stamp},
@@ -91,9 +93,7 @@ def _lidar(
     rng: np.random.Generator,
 ) -> Detections3D:
     n = len(things)
-    center = np.array(
-        [[x, CAMERA_HEIGHT - b.raised_m - b.height / 2, z] for b, (x, z) in zip(things, place)]
-    )
+    center = np.array([[x, CAMERA_HEIGHT - b.raised_m - b.height / 2, z] for b, (x, z) in zip(things, place)])
     return Detections3D(
         stamp,
         "camera_optical",
