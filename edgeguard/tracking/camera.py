@@ -129,6 +129,7 @@ class CameraTracker:
         self._last_update_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
         stamp_ns = max(stamp_ns, self._last_update_ns)
         self._stamp_ns = stamp_ns
+        self._first_new_id = self._next_id
         if dt_s > 0 and len(self._slots):
             self._predict(stamp_ns, dt_s)
         slots = self._slots
@@ -166,8 +167,10 @@ class CameraTracker:
         self._bank.velocity[coasting, 2:] *= np.exp(-dt_s / _GROWTH_MEMORY_S)
         self._bank.predict(slots, dt_s, self._acceleration(slots))
         missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-        # A box seen once is likelier noise than an object: it earns its lifetime by hits.
-        lost = missed_s > np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
+        # A box seen once is likelier noise than an object: it earns its lifetime by hits. However slow the
+        # camera, the next frame may still confirm it.
+        earned = np.maximum(0.15 * self._hits[slots] + 0.1, dt_s)
+        lost = missed_s > np.minimum(self.settings.max_coast_s, earned)
         self._id[slots[lost]] = -1
         self._slots = slots[~lost]
 
@@ -286,7 +289,7 @@ class CameraTracker:
             missed_s=seconds(stamp_ns - self._seen_ns[s]),
             hits=self._hits[s],
             held_s=seconds(self._seen_ns[s] - self._run_ns[s]),
-            is_new=self._born_ns[s] == stamp_ns,
+            is_new=self._id[s] >= self._first_new_id,
         )
 
 

@@ -187,11 +187,13 @@ class LidarTracker:
         dt_s = 0.0 if self._stamp_ns is None else max(0.0, (stamp_ns - self._stamp_ns) * 1e-9)
         stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
         self._stamp_ns = stamp_ns
+        self._first_new_id = self._next_id
         slots = self._slots
         if dt_s > 0 and len(slots):
             self._bank.predict(slots, dt_s, np.full((len(slots), 2), 4.0))
             missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-            lost = missed_s > np.minimum(self.settings.max_coast_s, 0.15 * self._hits[slots] + 0.1)
+            earned = np.maximum(0.15 * self._hits[slots] + 0.1, dt_s)
+            lost = missed_s > np.minimum(self.settings.max_coast_s, earned)
             self._id[slots[lost]] = -1
             self._slots = slots[~lost]
         if measured is not None:
@@ -279,7 +281,7 @@ class LidarTracker:
             age_s=seconds(stamp_ns - self._born_ns[s]),
             missed_s=seconds(stamp_ns - self._seen_ns[s]),
             hits=self._hits[s],
-            is_new=self._born_ns[s] == stamp_ns,
+            is_new=self._id[s] >= self._first_new_id,
         )
 
 
