@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from rosbags.serde import SerdeError
 
@@ -87,6 +87,7 @@ class BagReader:
         self._storage = Storage(self.path, partial=partial)
         self._decoders: dict[tuple[str, str], Decoder] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+        self._camera: tuple[bytes, CameraModel] | None = None
         self._bad: Counter[tuple[str, str]] = Counter()
         self._topics: dict[Channel | str, str] = {}
         self._channels: dict[tuple[str, str], Channel | str] = {}
@@ -161,6 +162,16 @@ class BagReader:
 
     def value(self, raw: RawMessage) -> Value:
         """Return what a raw message of a chosen topic says."""
+        return self._camera_model(raw) if raw.channel == CAMERA_INFO else self._value(raw)
+
+    def _camera_model(self, raw: RawMessage) -> Value:
+        """The one of the message before where only the stamp differs, as it does on every frame of most."""
+        content = bytes(raw.data[:4]) + bytes(raw.data[12:])
+        if self._camera is None or self._camera[0] != content:
+            self._camera = content, cast(CameraModel, self._value(raw))
+        return self._camera[1]
+
+    def _value(self, raw: RawMessage) -> Value:
         msg, channel = self.decode(raw), raw.channel
         try:
             if channel == Channel.DETECTIONS:

@@ -94,6 +94,19 @@ def test_vision_msgs_before_4(tmp_path: Path, embed: bool, little_endian: bool) 
         check_drive(reader)
 
 
+def test_a_camera_that_changes_on_the_way_is_followed(tmp_path: Path) -> None:
+    zoomed = CameraModel("camera_optical", 16, 12, np.array([[25.0, 0, 8], [0, 25, 6], [0, 0, 1]]))
+    cameras = [rec.CAMERA, rec.CAMERA, zoomed, zoomed, rec.CAMERA]
+    drive = rec.drive()[:2] + [
+        ("/camera/camera_info", rec.INFO, at, rec.to_camera_info_msg(rec.STORE, camera, at))
+        for i, camera in enumerate(cameras)
+        if (at := rec.T0 + i * rec.PERIOD + 2000)
+    ]
+    with BagReader(rec.write(tmp_path / "bag", drive)) as reader:
+        found = [i.value for i in reader.messages() if i.channel == CAMERA_INFO]
+    assert [c.focal for c in found] == [c.focal for c in cameras]
+
+
 def test_a_stream_keeps_its_class_numbers(tmp_path: Path) -> None:
     """The second message begins with another class: its number must not change."""
     first, second = rec.boxes(0, 2), rec.boxes(1, 2).select(np.array([1, 0]))
