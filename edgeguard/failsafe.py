@@ -107,8 +107,15 @@ class FailSafe:
         """Take note that a monitor sent something that is no verdict."""
         return self._fail(source, Reason.MALFORMED, problem, now_ns)
 
-    def lost(self, now_ns: int, source: str = "monitor") -> Decision:
-        """Take note that the transport holds a monitor for dead; its silence need not be waited for."""
+    def lost(self, now_ns: int, source: str | None = None) -> Decision:
+        """Take note that the transport holds a monitor for dead; its silence need not be waited for.
+
+        Where the transport does not say which, it is the one that has been silent for longest.
+        """
+        if source is None:
+            if not self._sources:
+                return self.tick(now_ns)
+            source = min(self._sources, key=lambda name: self._sources[name].seen_ns)
         return self._fail(source, Reason.SILENCE, "its process is gone or stopped", now_ns)
 
     def tick(self, now_ns: int) -> Decision:

@@ -14,9 +14,16 @@ LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """As tf2 and camera drivers publish what does not change."""
 
 RESULT = QoSProfile(depth=10)
-"""Detections and verdicts: small, and none may be lost."""
+"""Detections: small, and none may be lost."""
 
-FAIL_SAFE_PERIOD_S = 0.025
+VERDICT_LEASE = Duration(nanoseconds=150_000_000)
+
+VERDICT = QoSProfile(
+    depth=10, liveliness=LivelinessPolicy.MANUAL_BY_TOPIC, liveliness_lease_duration=VERDICT_LEASE
+)
+"""The monitor asserts its liveliness between verdicts too, so that its death is seen before its silence."""
+
+FAIL_SAFE_PERIOD_S = 0.05
 FAIL_SAFE_LEASE = Duration(nanoseconds=100_000_000)
 
 FAIL_SAFE = QoSProfile(

@@ -12,14 +12,20 @@ from rclpy.node import Node
 from edgeguard.errors import EdgeGuardError
 
 
-def run(make: Callable[[], Node], *, autostart: Callable[[Node], bool] | None = None) -> int:
+def run(
+    make: Callable[[], Node],
+    *,
+    autostart: Callable[[Node], bool] | None = None,
+    spin: Callable[[Node], None] = rclpy.spin,
+) -> int:
     """Make a node and spin it until it is interrupted; return the process's exit code.
 
     A user's error is one message on stderr and exit code 2.
 
     Args:
         make: makes the node.
-        autostart: brings a lifecycle node up; false says that it could not, and why stands in the log.
+        autostart: readies the node; false says that it could not, and why stands in the log.
+        spin: serves the node until its context shuts down.
     """
     rclpy.init()
     node = None
@@ -27,7 +33,7 @@ def run(make: Callable[[], Node], *, autostart: Callable[[Node], bool] | None = 
         node = make()
         if autostart is not None and not autostart(node):
             return 2
-        rclpy.spin(node)
+        spin(node)
     except EdgeGuardError as e:
         print(f"edgeguard: {e}", file=sys.stderr)
         return 2

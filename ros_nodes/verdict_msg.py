@@ -1,8 +1,8 @@
 """A verdict as `diagnostic_msgs/DiagnosticArray` and back.
 
-The first status is the whole verdict: its `json` value is the very line that `events.jsonl` would hold. One
-status a check follows, for people and dashboards. `hardware_id` names the monitor. No NumPy here: the
-fail-safe process reads verdicts with this module.
+Its one status is the whole verdict: the `json` value is the very line that `events.jsonl` would hold, and
+`coverage` what stands beside it. People and dashboards get one status a check, on `/diagnostics`.
+`hardware_id` names the monitor. No NumPy here: the fail-safe process reads verdicts with this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from edgeguard.errors import MessageError
 from edgeguard.verdict import SCHEMA, Alarm, Cause, Coverage, Level, Subject, SubjectKind, Verdict
 
 SUMMARY = "edgeguard: verdict"
-_PREFIX = "edgeguard: "
 _KIND = "verdict"
 _STATUS = {
     Level.NOMINAL: DiagnosticStatus.OK,
@@ -48,8 +47,22 @@ def to_message(verdict: Verdict, *, source: str, frame_id: str, age_ms: float) -
     msg = DiagnosticArray()
     msg.header.stamp = to_time(verdict.stamp_ns)
     msg.header.frame_id = frame_id
-    msg.status = [_summary(verdict, source, age_ms)]
-    msg.status += [_check(name, coverage, verdict, source) for name, coverage in verdict.coverage.items()]
+    worst = verdict.alarms[0] if verdict.alarms else None
+    text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""
+    values = {"json": verdict.to_json(), "coverage": verdict.coverage_json(), "age_ms": f"{age_ms:.3f}"}
+    message = f"{verdict.level.name} {text}".rstrip()
+    msg.status = [_status(SUMMARY, verdict.level, message, source, values)]
+    return msg
+
+
+def to_diagnostics(verdict: Verdict, *, source: str, now_ns: int) -> DiagnosticArray:
+    """Build one status a check for `/diagnostics`, named `node: check` (REP 107), stamped with the clock."""
+    node = source.rsplit("/", 1)[-1]
+    msg = DiagnosticArray()
+    msg.header.stamp = to_time(now_ns)
+    msg.status = [
+        _check(node, name, coverage, verdict, source) for name, coverage in verdict.coverage.items()
+    ]
     return msg
 
 
@@ -62,16 +75,18 @@ def from_message(msg: Any) -> Verdict:
     if not msg.status or msg.status[0].name != SUMMARY:
         raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
     summary = msg.status[0]
-    line = next((v.value for v in summary.values if v.key == "json"), None)
+    told = {v.key: v.value for v in summary.values}
     try:
-        values = json.loads(line)
+        values = json.loads(told["json"])
+        beside = json.loads(told["coverage"])
         if values["schema"] != SCHEMA:
             raise ValueError(f"schema {values['schema']!r} is not {SCHEMA!r}")
         verdict = Verdict(
             stamp_ns=_integer(values["stamp_ns"]),
             level=Level[values["level"]],
             alarms=tuple(_alarm(a) for a in values["alarms"]),
-            coverage={s.name.removeprefix(_PREFIX): _coverage(s) for s in msg.status[1:]},
+            coverage={name: _coverage(counts) for name, counts in beside["coverage"].items()},
+            stage_ms={name: float(ms) for name, ms in beside["stage_ms"].items()},
             has_image=bool(values["has_image"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -81,22 +96,15 @@ def from_message(msg: Any) -> Verdict:
     return verdict
 
 
-def _summary(verdict: Verdict, source: str, age_ms: float) -> DiagnosticStatus:
-    worst = verdict.alarms[0] if verdict.alarms else None
-    values = {"json": verdict.to_json(), "age_ms": f"{age_ms:.3f}"}
-    values |= {f"stage_ms.{name}": f"{ms:.3f}" for name, ms in verdict.stage_ms.items()}
-    text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""
-    message = f"{verdict.level.name} {text}".rstrip()
-    return _status(SUMMARY, verdict.level, message, source, values)
-
-
-def _check(name: str, coverage: Coverage, verdict: Verdict, source: str) -> DiagnosticStatus:
+def _check(node: str, name: str, coverage: Coverage, verdict: Verdict, source: str) -> DiagnosticStatus:
     counts = coverage.to_dict()
     alarms = [a for a in verdict.alarms if a.check == name]
     level = max((a.level for a in alarms), default=Level.NOMINAL)
     text = alarms[0].reason if alarms else ", ".join(f"{n} {k}" for k, n in counts.items() if n)
     values = {k: str(n) for k, n in counts.items()}
-    status = _status(_PREFIX + name, level, text or "nothing to look at", source, values)
+    if name in verdict.stage_ms:
+        values["ms"] = f"{verdict.stage_ms[name]:.3f}"
+    status = _status(f"{node}: {name}", level, text or "nothing to look at", source, values)
     if not alarms and not coverage.passed and (coverage.unobservable or coverage.skipped):
         # Unobservable is never pass.
         status.level = DiagnosticStatus.STALE
@@ -131,8 +139,7 @@ def _alarm(values: dict[str, Any]) -> Alarm:
     )
 
 
-def _coverage(status: Any) -> Coverage:
-    counts = {v.key: int(v.value) for v in status.values}
+def _coverage(counts: dict[str, int]) -> Coverage:
     return Coverage(counts["pass"], counts["fail"], counts["unobservable"], counts["skipped"])
 
 

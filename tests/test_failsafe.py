@@ -174,6 +174,15 @@ def test_malformed_and_lost_monitors_trip_at_once(what: str) -> None:
     assert decision.stop
 
 
+def test_a_loss_without_a_name_is_held_against_the_monitor_silent_for_longest() -> None:
+    failsafe = FailSafe(FailSafeSettings(), now_ns=0)
+    assert failsafe.lost(0).startup
+    for ms, name in ((10, "front"), (20, "rear"), (60, "front")):
+        failsafe.update(Verdict(ms * 10**6, Level.NOMINAL), ms * 10**6, name)
+    decision = failsafe.lost(70 * 10**6)
+    assert decision.stop and decision.trouble.source == "rear"
+
+
 def test_recovers_after_the_healthy_interval_and_an_interruption_starts_it_anew() -> None:
     drive = Drive()
     drive.say()

@@ -38,7 +38,7 @@ class Bench:
         self.stops = listener.listen(Bool, "/fail_safe", qos.FAIL_SAFE)
         self.levels = listener.listen(String, "/level", qos.LEVEL)
         self.told = listener.listen(DiagnosticArray, "/diagnostics")
-        self.voice = listener.create_publisher(DiagnosticArray, "/verdict", qos.RESULT)
+        self.voice = listener.create_publisher(DiagnosticArray, "/verdict", qos.VERDICT)
         listener.wait_for(lambda: self.stops and self.voice.get_subscription_count())
         self.level = Level.NOMINAL
         self.spoil = False
@@ -188,10 +188,27 @@ def test_a_mistake_in_the_parameters_is_one_message_and_exit_code_2(tmp_path: Pa
         assert "Traceback" not in process.output
 
 
-def test_loads_nothing_heavy_beyond_rclpy_itself() -> None:
+def test_loads_nothing_heavy_not_even_what_rclpy_would() -> None:
     code = (
-        "import sys, rclpy.node; base = set(sys.modules); import ros_nodes.failsafe_node;"
-        "heavy = {'numpy', 'cv2', 'scipy', 'pydantic', 'onnxruntime', 'edgeguard.types', 'edgeguard.config'};"
-        "sys.exit(', '.join(heavy & (set(sys.modules) - base)) or 0)"
+        "import sys; from ros_nodes.failsafe_node import defer; defer('numpy', 'yaml');"
+        "import ros_nodes.failsafe_ros;"
+        "heavy = {'numpy._core', 'numpy.core', 'yaml.loader', 'cv2', 'scipy', 'pydantic', 'onnxruntime',"
+        " 'edgeguard.types', 'edgeguard.config'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "import numpy.linalg; assert numpy.zeros(2).sum() == 0"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_monitor_that_stops_breathing_trips_before_its_silence_is_complete(
+    listener: Listener, tmp_path: Path
+) -> None:
+    from tests.ros_nodes.live import node
+
+    patient = {**SETTINGS, "verdict_timeout_ms": 10000, "latency_budget_ms": 10000}
+    with node("failsafe_node", tmp_path, **patient):
+        bench = Bench(listener)
+        bench.speak()
+        bench.expect(False, "healthy")
+        bench.hush()
+        bench.expect(True, "its process is gone or stopped")

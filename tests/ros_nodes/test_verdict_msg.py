@@ -82,13 +82,25 @@ def test_what_was_not_measured_stays_so() -> None:
 def test_one_status_a_check_and_what_could_not_be_observed_is_not_ok() -> None:
     from diagnostic_msgs.msg import DiagnosticStatus
 
+    from ros_nodes.verdict_msg import to_diagnostics
+
     coverage = {"seen": Coverage(passed=2), "blind": Coverage(unobservable=3), "idle": Coverage()}
-    summary, *checks = message(Verdict(5, Level.NOMINAL, coverage=coverage, stage_ms={"seen": 1.25})).status
-    assert {v.key: v.value for v in summary.values}["stage_ms.seen"] == "1.250"
-    assert [s.name for s in checks] == ["edgeguard: seen", "edgeguard: blind", "edgeguard: idle"]
+    verdict = Verdict(5, Level.NOMINAL, coverage=coverage, stage_ms={"seen": 1.25})
+    checks = to_diagnostics(verdict, source="/front/monitor_node", now_ns=7).status
+    assert [s.name for s in checks] == ["monitor_node: seen", "monitor_node: blind", "monitor_node: idle"]
     assert [s.level for s in checks] == [DiagnosticStatus.OK, DiagnosticStatus.STALE, DiagnosticStatus.OK]
     assert checks[1].message == "3 unobservable"
+    assert {v.key: v.value for v in checks[0].values}["ms"] == "1.250"
     assert all(s.hardware_id == "/front/monitor_node" for s in checks)
+
+
+def test_a_verdict_carries_its_age_and_its_stages() -> None:
+    from ros_nodes.verdict_msg import from_message
+
+    verdict = Verdict(5, Level.NOMINAL, stage_ms={"tracking": 1.25})
+    msg = message(verdict)
+    assert {v.key: v.value for v in msg.status[0].values}["age_ms"] == "12.500"
+    assert from_message(msg).stage_ms == {"tracking": 1.25}
 
 
 def no_status(msg) -> None:

@@ -1,0 +1,167 @@
+"""Verdicts in, the fail-safe topic out: the last process standing, so it loads as little as it can."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+
+from edgeguard.errors import EdgeGuardError, MessageError
+from edgeguard.failsafe import Decision, FailSafe, FailSafeSettings
+from ros_nodes import qos
+from ros_nodes.lean_spin import lean_spin
+from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
+from ros_nodes.verdict_msg import from_message, status_level, to_time
+
+DIAGNOSTICS_EVERY = 3
+"""Ticks between two diagnostics where nothing changes: above 5 Hz."""
+
+
+class FailSafeNode(Node):
+    """Feeds a `FailSafe` with verdicts and the clock, and repeats its decision at every tick."""
+
+    def __init__(self) -> None:
+        super().__init__("failsafe_node", **NODE_OPTIONS)
+        self._settings = FailSafeSettings()
+        self._failsafe: FailSafe | None = None
+        SettingsParameters(
+            self,
+            accept=lambda changes: dataclasses.asdict(self._settings.updated(changes, self.get_name())),
+            apply=self._apply,
+            describe={f.name: f.metadata["description"] for f in dataclasses.fields(FailSafeSettings)},
+        )
+        self._failsafe = FailSafe(self._settings, now_ns=self._now(), saved=self._load())
+        self._stop = self.create_publisher(Bool, "output/fail_safe", qos.FAIL_SAFE)
+        self._level = self.create_publisher(String, "output/level", qos.LEVEL)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._verdicts = self.create_subscription(
+            DiagnosticArray,
+            "input/verdict",
+            self._on_verdict,
+            qos.VERDICT,
+            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness),
+        )
+        self.create_service(Trigger, "~/clear", self._on_clear)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self._ticks = 0
+        self.tick()
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _apply(self, changes: Values) -> None:
+        self._settings = self._settings.updated(changes, self.get_name())
+        if self._failsafe is not None:
+            self._publish(self._failsafe.apply(self._settings, self._now()))
+
+    def _on_verdict(self, msg: DiagnosticArray) -> None:
+        now = self._now()
+        source = (msg.status[0].hardware_id if msg.status else "") or "monitor"
+        try:
+            verdict = from_message(msg)
+        except MessageError as e:
+            decision = self._failsafe.malformed(str(e), now, source)
+        else:
+            decision = self._failsafe.update(verdict, now, source)
+        if decision.transition is not None:
+            self._publish(decision)
+
+    def _on_liveliness(self, event: Any) -> None:
+        if event.alive_count_change < 0:
+            self._publish(self._failsafe.lost(self._now()))
+
+    def tick(self) -> None:
+        """Look at the clock and repeat the decision; call every `qos.FAIL_SAFE_PERIOD_S`."""
+        self._publish(self._failsafe.tick(self._now()))
+        self._ticks += 1
+
+    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        result = self._failsafe.clear(self._now())
+        self._publish(result.decision)
+        response.success, response.message = result.granted, result.message
+        return response
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._publish(self._failsafe.enable(request.data, self._now()))
+        response.success = True
+        response.message = "enabled" if request.data else "disabled: nothing stops the vehicle now"
+        return response
+
+    def _publish(self, decision: Decision) -> None:
+        self._stop.publish(Bool(data=decision.stop))
+        changed = decision.transition is not None
+        if changed:
+            self._tell(decision)
+        if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
+            self._level.publish(String(data=decision.level.name))
+            monitors = self.count_publishers(self._verdicts.topic_name)
+            self._diagnostics.publish(_diagnostics(decision, monitors))
+        if changed:
+            self._save()
+
+    def _tell(self, decision: Decision) -> None:
+        change = decision.transition
+        text = f"{change.before.name} -> {change.after.name}: {change.trouble}"
+        # rclpy lets one place in the code log at one severity only.
+        if change.trips:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
+
+    def _load(self) -> dict[str, object] | None:
+        if not self._settings.state_file or not Path(self._settings.state_file).exists():
+            return None
+        try:
+            return dict(json.loads(Path(self._settings.state_file).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as e:
+            raise EdgeGuardError(f"{self._settings.state_file}: cannot be read as saved state: {e}") from e
+
+    def _save(self) -> None:
+        if not self._settings.state_file:
+            return
+        path = Path(self._settings.state_file)
+        beside = path.with_name(path.name + ".new")
+        try:
+            beside.write_text(json.dumps(self._failsafe.state()), encoding="utf-8")
+            os.replace(beside, path)
+        except OSError as e:
+            # A full disk must not keep the topic from being published.
+            self.get_logger().error(f"state not saved to {path}: {e.strerror}", throttle_duration_sec=5.0)
+
+
+def _diagnostics(decision: Decision, monitors: int) -> DiagnosticArray:
+    values = {
+        "monitors": str(monitors),
+        "stop": str(decision.stop),
+        "enabled": str(decision.enabled),
+        "reason": decision.trouble.reason.value,
+        "since_ns": str(decision.since_ns),
+        "clearable": str(decision.clearable),
+        "standing": "; ".join(str(t) for t in decision.standing),
+    }
+    text = f"{decision.level.name}: {decision.trouble}"
+    status = DiagnosticStatus(
+        level=status_level(decision.level),
+        name="failsafe_node: fail-safe",
+        message=text,
+        hardware_id="edgeguard",
+        values=[KeyValue(key=k, value=v) for k, v in values.items()],
+    )
+    if not decision.enabled:
+        status.level, status.message = DiagnosticStatus.WARN, f"disabled by an operator; {text}"
+    msg = DiagnosticArray(status=[status])
+    msg.header.stamp = to_time(decision.now_ns)
+    return msg
+
+
+def spin(node: FailSafeNode) -> None:
+    """Serve the node until its context shuts down, by steady ticks: simulated time may stand still."""
+    lean_spin(node, node.tick, qos.FAIL_SAFE_PERIOD_S)
