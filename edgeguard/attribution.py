@@ -40,6 +40,7 @@ class LevelSettings(Settings):
     free_space: LevelRule = _PATH_MATTERS
     lidar_ghost: LevelRule = _PATH_MATTERS
     lidar_removal: LevelRule = _PATH_MATTERS
+    radar_agreement: LevelRule = _PATH_MATTERS
     depth_agreement: LevelRule = LevelRule()
     class_stability: LevelRule = LevelRule()
     box_motion: LevelRule = LevelRule()

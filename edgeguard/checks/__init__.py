@@ -20,6 +20,7 @@ from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.checks.object_agreement import ObjectAgreement, ObjectAgreementSettings
 from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings
+from edgeguard.checks.radar_agreement import RadarAgreement, RadarAgreementSettings
 from edgeguard.checks.sanitised_view import SanitisedView, SanitisedViewSettings
 from edgeguard.checks.stream_integrity import StreamIntegrity, StreamIntegritySettings
 from edgeguard.checks.sync import Sync, SyncSettings
@@ -38,6 +39,7 @@ class CheckSettings(Settings):
     free_space: FreeSpaceSettings = FreeSpaceSettings()
     lidar_ghost: LidarGhostSettings = LidarGhostSettings()
     lidar_removal: LidarRemovalSettings = LidarRemovalSettings()
+    radar_agreement: RadarAgreementSettings = RadarAgreementSettings()
     depth_agreement: DepthAgreementSettings = DepthAgreementSettings()
     class_stability: ClassStabilitySettings = ClassStabilitySettings()
     box_motion: BoxMotionSettings = BoxMotionSettings()
@@ -71,6 +73,7 @@ def make_checks(
         FreeSpace(settings.free_space),
         LidarGhost(settings.lidar_ghost),
         LidarRemoval(settings.lidar_removal),
+        RadarAgreement(settings.radar_agreement),
         DepthAgreement(settings.depth_agreement),
         ClassStability(settings.class_stability),
         BoxMotion(settings.box_motion),
