@@ -21,7 +21,7 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Frame, PointCloud, seconds
+from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud, seconds
 from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
@@ -179,14 +179,19 @@ class Scene:
         return last
 
     @cached_property
-    def gray(self) -> U8 | None:
-        """(H/2, W/2) uint8: green, averaged over 2 x 2 pixels, for what follows structure over frames."""
+    def half(self) -> U8 | None:
+        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels."""
         if self.frame.image is None:
             return None
         bgr = self.frame.image.bgr
         h, w = bgr.shape[0] // 2, bgr.shape[1] // 2
         half = cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(half[..., 1], np.uint8)
+        return np.asarray(half, np.uint8)
+
+    @cached_property
+    def gray(self) -> U8 | None:
+        """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
+        return None if self.half is None else np.ascontiguousarray(self.half[..., 1])
 
     @cached_property
     def gradient_across(self) -> F32 | None:
@@ -475,7 +480,7 @@ class Scene:
         if seen is None or self.image_size is None:
             return None
         detections = self.frame.detections
-        xyxy = np.zeros((0, 4)) if detections is None else detections.xyxy.astype(np.float64)
+        xyxy = np.zeros((0, 4)) if detections is None else _believable(detections, self.settings)
         track_of_detection = np.full(len(xyxy), -1, np.int64)
         track_of_detection[t.detection[t.matched]] = np.flatnonzero(t.matched)
         builder.partner[t.slot[t.is_new]] = -1
@@ -558,6 +563,14 @@ class Scene:
         limit = np.array([w, h, w, h], np.float64)
         cut: F64 = np.clip(np.nan_to_num(xyxy, nan=-1.0), 0.0, limit)
         return cut
+
+
+def _believable(detections: Detections, settings: SceneSettings) -> F64:
+    """(D, 4) boxes; those that are hardly believed, or are none, are empty and overlap nothing."""
+    xyxy = detections.xyxy.astype(np.float64)
+    ok = (detections.score >= settings.camera_tracker.low_score) & np.all(np.isfinite(xyxy), axis=1)
+    xyxy[~ok] = 0.0
+    return xyxy
 
 
 def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:

@@ -195,8 +195,8 @@ class CameraTracker:
         if detections is None or not len(detections):
             return np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
         label = objects.class_numbers(detections.class_names)[detections.class_id]
-        size = detections.xyxy[:, 2:] - detections.xyxy[:, :2]
-        ok = (label >= 0) & (detections.score >= self.settings.low_score) & np.all(size > 0, axis=1)
+        boxed = detections.xyxy[:, 2:] > detections.xyxy[:, :2]
+        ok = (label >= 0) & (detections.score >= self.settings.low_score) & np.all(boxed, axis=1)
         ok &= np.all(np.isfinite(detections.xyxy), axis=1)
         index = np.flatnonzero(ok)
         if len(index) > self.settings.max_detections:

@@ -1,0 +1,128 @@
+"""The monitor as a whole: order, deadline, changes while driving, and equal verdicts for equal drives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from edgeguard.config import updated
+from edgeguard.errors import ParameterError
+from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.types import Detections, Frame, Image
+from edgeguard.verdict import Level, Verdict
+from tests.checks.stage import CLASSES, RIG, START_NS, Thing, drive
+
+SETTINGS = MonitorSettings(calibration="none")
+
+
+def lost_by_the_camera(seconds: float = 3.0) -> Iterable[Frame]:
+    """A car ahead that both sensors hold, and that the camera loses after two seconds."""
+    car = Thing("car", lambda t: (0.2, 12.0), score=lambda t: 0.9 if t < 2.0 else 0.01)
+    return drive([car, Thing("car", lambda t: (-6.0, 20.0))], seconds)
+
+
+def run(monitor: Monitor, frames: Iterable[Frame]) -> list[Verdict]:
+    return [monitor.step(frame) for frame in frames]
+
+
+def test_a_clean_drive_is_nominal_and_every_check_says_what_it_could_tell() -> None:
+    monitor = Monitor(SETTINGS)
+    verdicts = run(monitor, drive([Thing("car", lambda t: (0.2, 12.0 + t))], 3.0))
+    assert {v.level for v in verdicts} == {Level.NOMINAL}
+    assert set(verdicts[-1].coverage) == set(monitor.check_names)
+    assert verdicts[-1].coverage["object_agreement"].passed >= 1
+    assert verdicts[-1].coverage["lidar_support"].unobservable == 1, "there are no points to count"
+
+
+def test_a_car_that_only_lidar_still_sees_stops_the_vehicle_within_half_a_second() -> None:
+    verdicts = run(Monitor(SETTINGS), lost_by_the_camera())
+    stopped = [v for v in verdicts if v.level is Level.FAIL_SAFE]
+    assert stopped, [str(a.reason) for v in verdicts for a in v.alarms]
+    assert (stopped[0].stamp_ns - START_NS) * 1e-9 <= 2.5
+    alarm = stopped[0].alarms[0]
+    assert (alarm.check, alarm.cause.value) == ("object_agreement", "camera")
+    assert abs((alarm.onset_ns - START_NS) * 1e-9 - 2.0) <= 0.11
+    assert alarm.evidence >= alarm.threshold
+
+
+def test_the_same_drive_gives_the_same_bytes() -> None:
+    def lines() -> list[str]:
+        return [v.to_json() for v in run(Monitor(SETTINGS), lost_by_the_camera())]
+
+    assert lines() == lines()
+
+
+def test_after_a_reset_nothing_is_remembered() -> None:
+    monitor = Monitor(SETTINGS)
+    first = [v.to_json() for v in run(monitor, lost_by_the_camera())]
+    monitor.reset()
+    assert [v.to_json() for v in run(monitor, lost_by_the_camera())] == first
+
+
+def test_past_the_deadline_checks_are_skipped_and_said_so_but_streams_are_looked_at() -> None:
+    monitor = Monitor(SETTINGS)
+    (frame,) = drive([Thing("car", lambda t: (0.0, 12.0))], 0.1)
+    verdict = monitor.step(frame, deadline_ns=time.monotonic_ns() - 1)
+    assert verdict.skipped == set(monitor.check_names) - {"stream_integrity"}
+    assert verdict.coverage["stream_integrity"].skipped == 0
+
+
+def test_checks_skipped_on_the_vehicle_are_skipped_in_its_replay() -> None:
+    (frame,) = drive([Thing("car", lambda t: (0.0, 12.0))], 0.1)
+    verdict = Monitor(SETTINGS).step(frame, skip=frozenset({"class_stability"}))
+    assert verdict.skipped == {"class_stability"}
+
+
+def test_a_parameter_that_changes_forgets_no_standing_alarm() -> None:
+    monitor = Monitor(SETTINGS)
+    frames = list(lost_by_the_camera())
+    before = run(monitor, frames[:26])[-1]
+    assert before.alarms
+    monitor.apply(updated(SETTINGS, {"checks.class_stability.memory_s": 7.0}, "test"))
+    after = monitor.step(frames[26])
+    assert [(a.check, a.subject.id) for a in after.alarms] == [(a.check, a.subject.id) for a in before.alarms]
+
+
+def test_a_larger_budget_of_false_alarms_alarms_sooner() -> None:
+    def first_alarm(budget: float) -> int:
+        settings = updated(SETTINGS, {"evidence.false_alarms_per_hour": budget}, "test")
+        return next(v.stamp_ns for v in run(Monitor(settings), lost_by_the_camera()) if v.alarms)
+
+    assert first_alarm(3600.0) < first_alarm(0.001)
+
+
+def test_a_bad_parameter_is_refused_with_its_bound() -> None:
+    with pytest.raises(ParameterError, match=r"evidence\.false_alarms_per_hour = 0.*greater than 0"):
+        updated(SETTINGS, {"evidence.false_alarms_per_hour": 0}, "test")
+
+
+def test_a_flood_of_boxes_and_a_huge_picture_are_bounded() -> None:
+    rng = np.random.default_rng(0)
+    monitor = Monitor(SETTINGS)
+    for i in range(5):
+        stamp = START_NS + i * 100_000_000
+        xy = rng.uniform(0, 1000, (5000, 2))
+        boxes = np.concatenate([xy, xy + rng.uniform(5, 300, (5000, 2))], axis=1).astype(np.float32)
+        found = Detections(
+            stamp, boxes, rng.uniform(0, 1, 5000).astype(np.float32), np.zeros(5000, np.int32), CLASSES
+        )
+        picture = Image(stamp, "camera_optical", np.zeros((2160, 3840, 3), np.uint8))
+        verdict = monitor.step(Frame(stamp, stamp, picture, found, rig=RIG))
+    limit = SETTINGS.scene.camera_tracker.max_detections
+    assert sum(c.passed + c.failed + c.unobservable for c in verdict.coverage.values()) < 40 * 2 * limit
+
+
+@pytest.mark.parametrize("values", [[np.nan] * 4, [np.inf] * 4, [5.0, 5.0, 5.0, 5.0], [9.0, 9.0, 1.0, 1.0]])
+def test_boxes_that_are_none_are_passed_over(values: list[float]) -> None:
+    found = Detections(
+        START_NS,
+        np.array([values], np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, np.int32),
+        CLASSES,
+    )
+    verdict = Monitor(SETTINGS).step(Frame(START_NS, START_NS, None, found, rig=RIG))
+    assert verdict.coverage["box_motion"].unobservable == 0
