@@ -88,6 +88,7 @@ class KinematicClass:
         self._velocity = TrendBank(CAPACITY, 2, self.settings.window_s)
         self._known_s = np.zeros((CAPACITY, 2))
         self._partner = np.full(CAPACITY, -1, np.int64)
+        self._grounded = False
         self._group = np.full(CAPACITY, -1, np.int64)
 
     def score(self, scene: Scene) -> list[Scores]:
@@ -144,14 +145,19 @@ class KinematicClass:
         k = pairing.object_of
         partner = np.where((k >= 0) & seen.matched[k], seen.id[k], -1)
         paired = (partner >= 0) & (seen.age_s[k] >= 0.5)
-        other = (self._partner[slot] != partner) | fresh
-        self._partner[slot] = partner
+        own = scene.camera_motion
+        # Velocities with and without the vehicle's own do not belong on one line.
+        other = (self._partner[slot] != partner) | fresh | (self._grounded != (own is not None))
+        self._partner[slot], self._grounded = partner, own is not None
         self._velocity.clear(slot[other])
         self._known_s[slot, 1] = np.where(
             other, 0.0, self._known_s[slot, 1] + np.where(paired, scene.dt_s, 0.0)
         )
         row = np.flatnonzero(paired)
-        self._velocity.add(slot[row], seen.velocity[k[row]])
+        velocity = seen.velocity[k[row]]
+        if own is not None:
+            velocity = velocity + _carried(own, seen.center[k[row], 0], seen.center[k[row], 2])
+        self._velocity.add(slot[row], velocity)
 
     def _speed(self, scene: Scene) -> tuple[F64, F64]:
         """Least speed over the ground that explains what is seen, and its standard deviation, m/s."""
@@ -168,18 +174,17 @@ class KinematicClass:
         across, along = z * (slope[:, 1] / k[0, 0] - ahead * slope[:, 3]), -z * slope[:, 3]
         sigma_across = noise * objects.HEIGHT[t.label] + np.abs(ahead) * z * noise
         sigma_along = noise * z
+        own = scene.camera_motion
+        if own is not None:
+            across, along = np.column_stack([across, along]).T + _carried(own, ahead * z, z).T
         lidar = self._known_s[slot, 1] >= s.min_age_s
         measured = self._velocity.mean(slot)
         across, along = np.where(lidar, measured[:, 0], across), np.where(lidar, measured[:, 1], along)
         sigma_across = np.where(lidar, s.speed_noise, sigma_across + s.speed_noise)
         sigma_along = np.where(lidar, s.speed_noise, sigma_along + s.speed_noise)
-        own = scene.camera_motion
         if own is None:
             across = np.maximum(np.abs(across) - s.own_turn_rad_s * z, 0.0)
             along = np.maximum(np.abs(along) - s.own_speed_mps, 0.0)
-        else:
-            across = across + own[0][0] + own[1][1] * z
-            along = along + own[0][2] - own[1][1] * ahead * z
         speed = np.hypot(across, along)
         sigma = np.hypot(sigma_across * across, sigma_along * along) / np.maximum(speed, 1e-6)
         return np.where(z <= s.max_range_m, speed, np.nan), np.maximum(sigma, s.speed_noise)
@@ -190,7 +195,7 @@ class KinematicClass:
         measured = np.linalg.norm(self._velocity.slope(slot), axis=1)
         sigma = self._velocity.slope_sigma(slot, np.full((len(t), 1), 2.0 * s.speed_noise))[:, 0]
         known = self._known_s[slot, 1] >= s.min_age_s
-        beyond = np.maximum(measured - s.own_acceleration, 0.0)
+        beyond = np.maximum(measured - (0.0 if self._grounded else s.own_acceleration), 0.0)
         return np.where(known, beyond, np.nan), sigma
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
@@ -200,3 +205,10 @@ class KinematicClass:
         if worst == "speed":
             return f"moves at {measured['speed_mps']:.0f} m/s, more than its class can"
         return f"changes speed by {measured['acceleration_mps2']:.0f} m/s², more than its class can"
+
+
+def _carried(own: tuple[F64, F64], x: F64, z: F64) -> F64:
+    """Return (N, 2) what the camera's own motion adds to velocities seen from it at x right, z ahead, m/s."""
+    velocity, turn = own
+    carried: F64 = np.column_stack([velocity[0] + turn[1] * z, velocity[2] - turn[1] * x])
+    return carried
