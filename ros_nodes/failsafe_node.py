@@ -12,7 +12,7 @@ from typing import Any
 PRIORITY = 20
 """SCHED_FIFO priority: above everything ordinary, below the kernel's own interrupt threads (50)."""
 
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
 class _Deferred(ModuleType):
@@ -22,6 +22,9 @@ class _Deferred(ModuleType):
     """
 
     def __getattr__(self, name: str) -> Any:
+        # Whoever looks through all modules (`inspect`, for a log line's caller) asks for `__file__`.
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
@@ -49,8 +52,9 @@ def take_precedence() -> str:
 def lock_memory() -> str:
     """Keep the process's memory from being paged out; return what came of it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    # Where a limit is set the kernel refuses this at once, or else every later allocation could fail.
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
+    # Pages are locked once touched: locking whole thread stacks and shared segments took 400 MB.
+    # Where a limit is set the kernel refuses at once, so that no later allocation can fail.
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         error = os.strerror(ctypes.get_errno())
         return f"memory not locked ({error}; grant memlock unlimited in limits.conf)"
     return "memory locked"

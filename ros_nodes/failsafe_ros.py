@@ -51,6 +51,8 @@ class FailSafeNode(Node):
         )
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
+        self._reported: tuple[int, Decision] | None = None
+        self._report_msg = DiagnosticArray()
         self._ticks = 0
         self.tick()
 
@@ -102,10 +104,18 @@ class FailSafeNode(Node):
             self._tell(decision)
         if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
             self._level.publish(String(data=decision.level.name))
-            monitors = self.count_publishers(self._verdicts.topic_name)
-            self._diagnostics.publish(_diagnostics(decision, monitors))
+            self._report(decision)
         if changed:
             self._save()
+
+    def _report(self, decision: Decision) -> None:
+        # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.
+        monitors = self.count_publishers(self._verdicts.topic_name)
+        content = (monitors, dataclasses.replace(decision, now_ns=0, transition=None))
+        if content != self._reported:
+            self._reported, self._report_msg = content, _diagnostics(decision, monitors)
+        self._report_msg.header.stamp = to_time(decision.now_ns)
+        self._diagnostics.publish(self._report_msg)
 
     def _tell(self, decision: Decision) -> None:
         change = decision.transition
@@ -157,9 +167,7 @@ def _diagnostics(decision: Decision, monitors: int) -> DiagnosticArray:
     )
     if not decision.enabled:
         status.level, status.message = DiagnosticStatus.WARN, f"disabled by an operator; {text}"
-    msg = DiagnosticArray(status=[status])
-    msg.header.stamp = to_time(decision.now_ns)
-    return msg
+    return DiagnosticArray(status=[status])
 
 
 def spin(node: FailSafeNode) -> None:

@@ -191,7 +191,7 @@ def test_a_mistake_in_the_parameters_is_one_message_and_exit_code_2(tmp_path: Pa
 def test_loads_nothing_heavy_not_even_what_rclpy_would() -> None:
     code = (
         "import sys; from ros_nodes.failsafe_node import defer; defer('numpy', 'yaml');"
-        "import ros_nodes.failsafe_ros;"
+        "import ros_nodes.failsafe_ros, inspect; inspect.getmodule(inspect.currentframe());"
         "heavy = {'numpy._core', 'numpy.core', 'yaml.loader', 'cv2', 'scipy', 'pydantic', 'onnxruntime',"
         " 'edgeguard.types', 'edgeguard.config'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
