@@ -90,7 +90,8 @@ def gradient(pixels: U8, *, down: bool) -> F32:
 def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64]) -> F64:
     """Return (K,) the mean gradient at edges moved by each of (K, 2) shifts; NaN without edges.
 
-    Edges and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left out, so that all shifts are judged by the same.
+    Edges and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left
+    out, so that all shifts are judged by the same.
     """
     rows, columns = strength.shape
     low, high = at + shifts.min(axis=0), at + shifts.max(axis=0)

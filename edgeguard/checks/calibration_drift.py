@@ -30,6 +30,9 @@ from edgeguard.verdict import Cause, SubjectKind
 _LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _MAX_SURPRISE = 8.0
 _REACH = 8
+# A rim lies in its cell, not on the cell's upper border: the top row of returns lies below it, but the body
+# reaches above that row.
+_RIM_PX = 2.0
 _INTERVAL_S = 0.25  # between looks: drift is slow, and neighbouring sweeps repeat each other
 _STEPS = np.arange(-_REACH, _REACH + 1, dtype=np.int64)
 _ACROSS = np.column_stack([_STEPS, np.zeros_like(_STEPS)])
@@ -90,6 +93,7 @@ class CalibrationDrift:
         # The shift that mends the bias is its opposite.
         averages = (self._across, self._down)
         self.bias_px = np.array([-STEP * a.shift(s.min_s, s.min_contrast) for a in averages])
+        self.bias_px[1] += _RIM_PX
         focal = scene.rig.camera.k[(0, 1), (0, 1)] if scene.rig is not None else np.full(2, np.nan)
         bias_deg = np.degrees(np.arctan(self.bias_px / focal))
         told = ~np.isnan(bias_deg)

@@ -36,13 +36,14 @@ _LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _MAX_SURPRISE = 10.0
 # Neighbouring frames share most of their outlines: so many count as one.
 _DEPENDENT_FRAMES = 4.0
+_NOISE_WINDOWS = 4.0
 
 
 class SyncSettings(Settings):
     """Parameters of `sync`."""
 
     window_s: float = Field(
-        1.0, gt=0, le=30, description="time over which coincidence is averaged: longer is surer and later, s"
+        0.8, gt=0, le=30, description="time over which coincidence is averaged: longer is surer and later, s"
     )
     max_lag_sweeps: int = Field(5, ge=1, le=20, description="longest lag looked for, sweeps; costs time each")
     min_outlines: int = Field(
@@ -81,9 +82,9 @@ class Sync:
         self._known_s = 0.0
         self._period_s = 0.0
         self._mean = np.zeros(len(self._lags))
-        self._lead = np.zeros(len(self._lags))
-        self._lead_square = np.zeros(len(self._lags))
-        self._frames = 0.0
+        self._last_lead: F64 | None = None
+        self._change_square = np.zeros(len(self._lags))
+        self._frames = self._changes = 0.0
 
     def score(self, scene: Scene) -> list[Scores]:
         if scene.frame.points is None:
@@ -111,13 +112,16 @@ class Sync:
             return
         value = np.array([self._coincidence(int(lag)) for lag in self._lags])
         lead = value - value[self.settings.max_lag_sweeps]
-        keep = np.exp(-dt_s / self.settings.window_s)
         self._known_s += dt_s
         self._period_s = dt_s
-        self._frames = self._frames * keep + 1.0
-        weight = 1.0 / self._frames
-        for average, new in ((self._mean, value), (self._lead, lead), (self._lead_square, lead**2)):
-            average += weight * (new - average)
+        self._frames = self._frames * np.exp(-dt_s / self.settings.window_s) + 1.0
+        self._mean += (value - self._mean) / self._frames
+        if self._last_lead is not None:
+            # From frame to frame: a lag that sets in must not count as noise for longer than it sets in.
+            self._changes = self._changes * np.exp(-dt_s / (_NOISE_WINDOWS * self.settings.window_s)) + 1.0
+            change = (lead - self._last_lead) ** 2 / 2.0
+            self._change_square += (change - self._change_square) / self._changes
+        self._last_lead = lead
 
     def _coincidence(self, lag: int) -> float:
         """How well a sweep fits the picture `lag` sweeps before it; negative: after it."""
@@ -128,8 +132,9 @@ class Sync:
         beside = [self._mean[i] for i in (best - 2, best + 2) if 0 <= i < len(self._mean)]
         fall = 1.0 - float(max(beside)) / max(float(self._mean[best]), 1e-9)
         told = self._known_s >= self.settings.window_s and fall >= self.settings.min_peak
-        spread = np.sqrt(max(float(self._lead_square[best] - self._lead[best] ** 2), 1e-6))
-        t = float(self._lead[best]) / spread * np.sqrt(max(self._frames / _DEPENDENT_FRAMES, 1.0))
+        lead = float(self._mean[best] - self._mean[self.settings.max_lag_sweeps])
+        spread = max(float(np.sqrt(self._change_square[best])), 0.02 * float(self._mean.max()), 1e-9)
+        t = lead / spread * np.sqrt(max(self._frames / _DEPENDENT_FRAMES, 1.0))
         lag = int(self._lags[best])
         detail: dict[str, F64] = {
             "lag_sweeps": np.array([float(lag)]),

@@ -12,7 +12,6 @@ from edgeguard.scene import Scene
 from edgeguard.tracking import boxes
 from edgeguard.types import F64, I64, Detections, Image
 
-
 NO_ENGINE = "none"
 
 
