@@ -13,6 +13,7 @@ help:
 	@echo "make demo     a clean and an attacked drive of a simulated world, replayed, with reports"
 	@echo "make test     the test suite"
 	@echo "make bench-evidence   the evidence on recorded drives: alarms, detection, promise"
+	@echo "make bench    how fast this machine is, as JSON; needs the recordings in ../shared/data"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make format   let ruff format the code"
 	@echo "make clean    remove .venv and everything built"
@@ -25,6 +26,9 @@ test: $(VENV)/.dev interfaces
 
 bench-evidence: $(VENV)/.dev
 	$(BIN)/python tools/bench_evidence.py
+
+bench: $(VENV)/.dev
+	@$(BIN)/python tools/bench.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
