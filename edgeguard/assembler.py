@@ -89,8 +89,8 @@ class _Stamped(Protocol):
 class _Stream:
     """The latest messages of a paired stream, in order of arrival, and its rhythm."""
 
-    def __init__(self, size: int) -> None:
-        self._messages: deque[_Stamped] = deque(maxlen=size)
+    def __init__(self) -> None:
+        self._messages: deque[_Stamped] = deque(maxlen=0)
         self._intervals: deque[int] = deque(maxlen=9)
         self._period_ns = 0
 
@@ -99,6 +99,10 @@ class _Stream:
             self._intervals.append(interval)
             self._period_ns = sorted(self._intervals)[len(self._intervals) // 2]
         self._messages.append(message)
+
+    def resize(self, size: int) -> None:
+        """Keep that many messages from now on."""
+        self._messages = deque(self._messages, maxlen=size)
 
     def nearest(self, stamp_ns: int, gap_ns: int) -> _Stamped | None:
         """The message nearest in stamp within the gap; of equals the earlier stamp, then the later come."""
@@ -148,18 +152,11 @@ class FrameAssembler:
     def __init__(
         self, settings: AssemblerSettings | None = None, *, expected: frozenset[Channel] = frozenset()
     ) -> None:
-        self._settings = settings or AssemblerSettings()
         self._expected = set(expected)
-        self._gap_ns = int(self._settings.max_gap_ms * _MS)
-        self._wait_ns = int(self._settings.wait_ms * _MS)
-        self._timeout_ns = int(self._settings.camera_timeout_ms * _MS)
-        self._period_ns = int(self._settings.tick_period_ms * _MS)
+        self._streams = {c: _Stream() for c in PAIRED}
+        self.apply(settings or AssemblerSettings())
         self._pending: deque[_Pending] = deque()
         self._detections: dict[int, Detections] = {}
-        self._streams = {
-            c: _Stream(self._settings.max_sweeps if c is Channel.LIDAR else self._settings.max_messages)
-            for c in PAIRED
-        }
         self._released: list[Frame] = []
         self._now_ns: int | None = None
         self._next_tick_ns = 0
@@ -171,6 +168,16 @@ class FrameAssembler:
     @property
     def settings(self) -> AssemblerSettings:
         return self._settings
+
+    def apply(self, settings: AssemblerSettings) -> None:
+        """Go on with other settings; what was received stays, as far as the new bounds hold it."""
+        self._settings = settings
+        self._gap_ns = int(settings.max_gap_ms * _MS)
+        self._wait_ns = int(settings.wait_ms * _MS)
+        self._timeout_ns = int(settings.camera_timeout_ms * _MS)
+        self._period_ns = int(settings.tick_period_ms * _MS)
+        for channel, stream in self._streams.items():
+            stream.resize(settings.max_sweeps if channel is Channel.LIDAR else settings.max_messages)
 
     def add(self, channel: Channel | str | None, value: Any, now_ns: int) -> None:
         """Take one message in.
@@ -211,7 +218,7 @@ class FrameAssembler:
             detections = cast(Detections, value)
             self._detections.pop(value.stamp_ns, None)  # so that a repeated stamp counts as the latest
             self._detections[value.stamp_ns] = detections
-            if len(self._detections) > self._settings.max_messages:
+            while len(self._detections) > self._settings.max_messages:
                 del self._detections[next(iter(self._detections))]
         elif channel is not Channel.CAMERA:
             self._streams[channel].add(value)
@@ -220,7 +227,7 @@ class FrameAssembler:
                 self._first_image_ns = now_ns
             self._next_tick_ns = now_ns + self._timeout_ns
             self._pending.append(_Pending(cast("Image | Detections", value), now_ns))
-            if len(self._pending) > self._settings.max_pending:
+            while len(self._pending) > self._settings.max_pending:
                 self._release(now_ns)
 
     @property

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from pydantic import Field
 from rclpy.lifecycle import LifecyclePublisher
-from rclpy.timer import Timer
+from rclpy.publisher import Publisher
+from visualization_msgs.msg import MarkerArray
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
-from edgeguard.checks.view import Engine
-from edgeguard.config import flatten, updated
-from edgeguard.monitor import Monitor, MonitorSettings, open_engines
+from edgeguard.checks import Scores
+from edgeguard.config import Settings, flatten, updated
+from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.scene import Scene
 from edgeguard.types import Channel, Frame, Image
+from edgeguard.verdict import Verdict
 from ros_nodes import qos
 from ros_nodes.inputs import MonitorInputs, MonitorSubscriptions
+from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import ManagedNode, descriptions
+from ros_nodes.markers import to_markers
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.run import run
-from ros_nodes.verdict_msg import to_message
+from ros_nodes.verdict_msg import to_diagnostics, to_message
 
 POLL_PERIOD_S = 0.02
+DIAGNOSTICS_PERIOD_S = 0.15
+"""Above 5 Hz, so that no aggregator calls them stale."""
+
+FULL_COLLECTION_EVERY = 100
+"""Verdicts between two collections of all garbage."""
+
+
+class DeadlineSettings(Settings):
+    """How long a frame's judgement may take."""
+
+    latency_budget_ms: float = Field(
+        200.0, gt=0, le=10_000,
+        description="ms; from an image's header stamp to the fail-safe message. Checks not begun in time are "
+        "skipped and reported so. Not above the fail-safe's own latency_budget_ms.",
+    )  # fmt: skip
+    reserve_ms: float = Field(
+        40.0, ge=0, le=10_000,
+        description="ms of the budget kept for what follows: the running check, and the message's way.",
+    )  # fmt: skip
 
 
 class MonitorNodeSettings(MonitorSettings):
@@ -29,6 +56,7 @@ class MonitorNodeSettings(MonitorSettings):
 
     assembler: AssemblerSettings = AssemblerSettings()
     inputs: MonitorInputs = MonitorInputs()
+    deadline: DeadlineSettings = DeadlineSettings()
 
 
 class MonitorNode(ManagedNode):
@@ -38,60 +66,80 @@ class MonitorNode(ManagedNode):
         super().__init__("monitor_node")
         self._settings = MonitorNodeSettings()
         self._monitor: Monitor | None = None
-        self._engines: list[Engine] = []
         self._assembler: FrameAssembler | None = None
         self._subscriptions_: MonitorSubscriptions | None = None
-        self._publisher: LifecyclePublisher[DiagnosticArray] | None = None
-        self._timer: Timer | None = None
+        self._verdicts: LifecyclePublisher[DiagnosticArray] | None = None
+        self._markers: LifecyclePublisher[MarkerArray] | None = None
+        self._diagnostics: Publisher[DiagnosticArray] = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10
+        )
+        self._diagnosed_s = 0.0
+        self._scene: Scene | None = None
+        self._latest: Verdict | None = None
         self._frame_id = ""
         self._begun = False
+        self._judged = 0
         SettingsParameters(
             self, accept=self._accept, apply=self._apply, describe=descriptions(self._settings)
         )
 
     def configure(self) -> None:
-        engine, second = open_engines(self._settings.checks)
-        self._engines = [e for e in (engine, second) if e is not None]
-        self._monitor = Monitor(self._settings, engine=engine, second_engine=second)
-        self._publisher = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.RESULT)
+        self._monitor = Monitor(self._settings, observer=self._observe)
+        self._verdicts = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.VERDICT)
+        self._markers = self.create_lifecycle_publisher(MarkerArray, "output/markers", 1)
 
     def activate(self) -> None:
         self._monitor.reset()
         self._begun = False
-        self._assembler = None
-        self._timer = self.create_timer(POLL_PERIOD_S, self._poll)
+        self._assembler = self._latest = None
+        # What is loaded by now stays: the collector need not look at it again, nor run in mid-frame.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
 
     def deactivate(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
+        gc.enable()
         if self._subscriptions_ is not None:
             self._subscriptions_.close()
             self._subscriptions_ = None
 
     def cleanup(self) -> None:
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
-        for engine in self._engines:
-            engine.close()
-        self._engines = []
-        self._monitor = self._assembler = None
+        for publisher in (self._verdicts, self._markers):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._verdicts = self._markers = self._monitor = self._assembler = self._scene = None
+
+    def tick(self) -> None:
+        """Let time pass; call every `POLL_PERIOD_S`."""
+        if not self.active:
+            return
+        self._verdicts.assert_liveliness()
+        self._poll()
+        now_s = time.monotonic()
+        if self._latest is not None and now_s - self._diagnosed_s >= DIAGNOSTICS_PERIOD_S:
+            self._diagnosed_s = now_s
+            self._diagnostics.publish(
+                to_diagnostics(self._latest, source=self._name_in_full, now_ns=self.now_ns)
+            )
+
+    @property
+    def _name_in_full(self) -> str:
+        return str(self.get_fully_qualified_name())
 
     def _accept(self, changes: Values) -> Values:
         settings = updated(self._settings, changes, self.get_name())
-        self.refuse_while_active(settings.assembler != self._settings.assembler, "assembler")
         self.refuse_while_active(settings.inputs != self._settings.inputs, "inputs")
-        for check in ("sanitised_view", "ensemble"):
-            # An engine takes too long to open for a vehicle that is under way.
-            old, new = (getattr(s.checks, check).engine for s in (self._settings, settings))
-            self.refuse_while_active(old != new, f"checks.{check}.engine")
         return flatten(settings)
 
     def _apply(self, changes: Values) -> None:
         self._settings = updated(self._settings, changes, self.get_name())
         if self._monitor is not None:
             self._monitor.apply(self._settings)
+        if self._assembler is not None:
+            self._assembler.apply(self._settings.assembler)
+
+    def _observe(self, scene: Scene, check: str, scores: Scores) -> None:
+        self._scene = scene
 
     def _take(self, channel: Channel | None, value: Any) -> None:
         if channel in (Channel.CAMERA, Channel.DETECTIONS) and not self._begun:
@@ -119,15 +167,35 @@ class MonitorNode(ManagedNode):
         self._subscriptions_ = MonitorSubscriptions(self, self._settings.inputs, self._take)
 
     def _judge(self, frame: Frame) -> None:
-        verdict = self._monitor.step(frame)
+        deadline = self._settings.deadline
+        left_ns = frame.stamp_ns - self.now_ns + (deadline.latency_budget_ms - deadline.reserve_ms) * 1e6
+        verdict = self._monitor.step(frame, deadline_ns=time.monotonic_ns() + int(left_ns))
         age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
-        source = self.get_fully_qualified_name()
-        self._publisher.publish(to_message(verdict, source=source, frame_id=self._frame_id, age_ms=age_ms))
+        self._verdicts.publish(
+            to_message(verdict, source=self._name_in_full, frame_id=self._frame_id, age_ms=age_ms)
+        )
+        self._latest = verdict
+        self._after(verdict)
+
+    def _after(self, verdict: Verdict) -> None:
+        """Do what may wait until the verdict is out."""
+        # After a skipped check the scene is not complete, and completing it now would cost the next frame.
+        wanted = self._scene is not None and self._frame_id and not verdict.skipped
+        if wanted and self._markers.get_subscription_count():
+            self._markers.publish(to_markers(self._scene, verdict, self._frame_id))
+        self._scene = None
+        self._judged += 1
+        gc.collect(2 if self._judged % FULL_COLLECTION_EVERY == 0 else 0)
+
+
+def spin(node: MonitorNode) -> None:
+    """Serve the node until its context shuts down, by steady ticks: simulated time may stand still."""
+    lean_spin(node, node.tick, POLL_PERIOD_S)
 
 
 def main() -> None:
     """Run the node until it is interrupted."""
-    sys.exit(run(MonitorNode, autostart=MonitorNode.autostart))
+    sys.exit(run(MonitorNode, autostart=MonitorNode.autostart, spin=spin))
 
 
 if __name__ == "__main__":

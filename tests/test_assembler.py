@@ -235,6 +235,18 @@ def test_memory_is_bounded(channels, step) -> None:
         assert len(assembler._streams[Channel.EGO]._messages) <= 5
 
 
+def test_other_settings_keep_what_was_received() -> None:
+    assembler = FrameAssembler(expected=frozenset({Channel.CAMERA, Channel.LIDAR}))
+    assembler.add(Channel.LIDAR, MAKE[Channel.LIDAR](10**9), 10**9)
+    assembler.apply(AssemblerSettings(max_gap_ms=10, max_sweeps=2))
+    assembler.add(Channel.CAMERA, image(10**9 + 5 * MS), 10**9)
+    (near,) = assembler.flush(10**9 + MS)
+    assert near.points is not None and assembler.settings.max_sweeps == 2
+    assembler.add(Channel.CAMERA, image(10**9 + 15 * MS), 10**9 + 2 * MS)
+    (far,) = assembler.flush(10**9 + 3 * MS)
+    assert far.points is None
+
+
 @timeless
 @given(drives())
 def test_frames_come_in_the_order_of_the_clock_unless_it_runs_back(messages) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 import rclpy
 from rcl_interfaces.srv import SetParameters
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -104,8 +103,12 @@ class Listener(Node):
         self._thread.start()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        try:
             self._executor.spin()
+        except Exception:
+            # Closing takes the context from under a callback.
+            if self._context.ok():
+                raise
 
     def listen(self, kind: type, topic: str, profile: QoSProfile | int = 100) -> list[Any]:
         """Subscribe, and return the list that fills."""

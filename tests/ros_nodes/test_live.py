@@ -23,7 +23,12 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
 
     with ExitStack() as stack:
         failsafe = stack.enter_context(node("failsafe_node", tmp_path, use_sim_time=True))
-        settings = {"use_sim_time": True, "inputs__expected": STREAMS}
+        # Without a deadline: which checks a busy machine would skip is not part of the comparison.
+        settings = {
+            "use_sim_time": True,
+            "inputs__expected": STREAMS,
+            "deadline__latency_budget_ms": 10000.0,
+        }
         monitor = stack.enter_context(node("monitor_node", tmp_path, **settings))
         yield monitor, failsafe
 

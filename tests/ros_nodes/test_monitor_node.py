@@ -71,6 +71,8 @@ def test_every_threshold_is_a_parameter_that_can_be_changed_while_running(
     assert change(knob, 2.0).successful
     assert get(knob).double_value == 2.0
     assert "read on configure" in change("inputs.transport", "compressed").reason
+    assert change("assembler.wait_ms", 50.0).successful
+    assert "below camera_timeout_ms" in change("assembler.wait_ms", 300.0).reason
     request = DescribeParameters.Request(names=["assembler.wait_ms"])
     (described,) = listener.call(DescribeParameters, "/monitor_node/describe_parameters", request).descriptors
     assert "ms" in described.description
@@ -114,3 +116,101 @@ def test_a_message_that_is_nonsense_is_dropped_and_logged(listener: Listener, mo
     listener.wait_for(nonsense_is_logged)
     heard.clear()
     listener.wait_for(lambda: heard)
+
+
+class Camera:
+    """A camera with its model and its detector, at 10 Hz: grey noise, and one car that stays where it is."""
+
+    def __init__(self, listener: Listener) -> None:
+        import numpy as np
+        from sensor_msgs.msg import CameraInfo, Image
+        from vision_msgs.msg import Detection2DArray
+
+        from edgeguard.types import Detections
+        from ros_nodes import qos
+        from ros_nodes.perception_node import detections_message
+
+        self.listener = listener
+        self.images = listener.create_publisher(Image, "/camera/image", qos.NEWEST_IMAGE)
+        self._infos = listener.create_publisher(CameraInfo, "/camera/camera_info", qos.SENSOR)
+        self._detections = listener.create_publisher(Detection2DArray, "/camera/detections", qos.RESULT)
+        self._random = np.random.default_rng(0)
+        self._boxes = Detections(
+            0,
+            np.array([[280, 200, 360, 260]], np.float32),
+            np.array([0.9], np.float32),
+            np.zeros(1, np.int32),
+            ("car",),
+        )
+        self._to_message = detections_message
+        self.delay_ns = 0
+        self._timer = listener.create_timer(0.1, self.shoot)
+        listener.executor.wake()
+
+    def stop(self) -> None:
+        self.listener.destroy_timer(self._timer)
+
+    def shoot(self) -> None:
+        import numpy as np
+        from sensor_msgs.msg import CameraInfo, Image
+
+        from ros_nodes.verdict_msg import to_time
+
+        msg = Image(height=480, width=640, encoding="bgr8", step=1920)
+        msg.header.frame_id = "camera"
+        msg.header.stamp = to_time(self.listener.get_clock().now().nanoseconds - self.delay_ns)
+        msg.data.frombytes(self._random.integers(0, 255, (480, 640, 3), np.uint8).tobytes())
+        info = CameraInfo(header=msg.header, height=480, width=640, distortion_model="plumb_bob")
+        info.k = [500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0]
+        self._infos.publish(info)
+        self.images.publish(msg)
+        self._detections.publish(self._to_message(self._boxes, msg.header))
+
+
+def test_markers_are_made_only_for_those_who_look(listener: Listener, monitor: Process) -> None:
+    from visualization_msgs.msg import MarkerArray
+
+    Camera(listener)
+    seen = listener.listen(MarkerArray, "/output/markers")
+    listener.wait_for(lambda: any(len(m.markers) > 1 for m in seen))
+    array = next(m for m in reversed(seen) if len(m.markers) > 1)
+    assert {m.header.frame_id for m in array.markers} == {"camera"}
+    (track,) = [m for m in array.markers if m.ns == "tracks"]
+    # A car fills 60 px at 500 px focal length some 12 m away.
+    assert 8 < track.pose.position.z < 18
+
+
+def test_late_frames_get_the_checks_that_time_is_left_for_and_a_verdict_that_says_so(
+    listener: Listener, monitor: Process
+) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from ros_nodes.verdict_msg import from_message
+    from tests.ros_nodes.live import value
+
+    heard = listener.listen(DiagnosticArray, "/verdict")
+    camera = Camera(listener)
+    camera.delay_ns = 250_000_000
+
+    def skipped() -> bool:
+        verdicts = [from_message(m) for m in heard[-3:]]
+        return any(v.has_image and v.skipped and "stream_integrity" not in v.skipped for v in verdicts)
+
+    listener.wait_for(skipped)
+    message = next(m for m in reversed(heard) if from_message(m).skipped)
+    assert float(value(message, "age_ms")) >= 250
+
+
+def test_each_check_has_a_status_on_diagnostics_at_5_hz(listener: Listener, monitor: Process) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from edgeguard import messages
+    from edgeguard.monitor import Monitor, MonitorSettings
+
+    told = listener.listen(DiagnosticArray, "/diagnostics")
+    listener.wait_for(lambda: len(told) > 20)
+    assert [s.name for s in told[-1].status] == [
+        f"monitor_node: {name}" for name in Monitor(MonitorSettings()).check_names
+    ]
+    stamps = [messages.stamp_ns(m.header) for m in told[-11:]]
+    assert (stamps[-1] - stamps[0]) / 10 < 200_000_000
