@@ -25,6 +25,7 @@ from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
 
 _KAPPA = 0.25
+_QUIET = -math.log(_KAPPA) / (1.0 - _KAPPA) - 1e-9  # surprisal that gains nothing
 NEUTRAL_SCORE = -math.log(_KAPPA) / (1.0 - _KAPPA)
 """The surprisal, nats, above which a score accuses and below which it clears."""
 
@@ -155,13 +156,18 @@ class Evidence:
             stamp_ns: the frame's stamp.
             dt_s: time since the frame before, s.
         """
-        book = self._books.setdefault((check, scores.kind), _Book())
+        key = check, scores.kind
+        book = self._books.get(key)
+        if book is None:
+            book = self._books[key] = _Book()
         rows = book.rows(scores.ids, stamp_ns)
-        threshold = self._thresholds.get((check, scores.kind), self.threshold)
+        threshold = self._thresholds.get(key, self.threshold)
         surprisal = scores.score
+        before = book.evidence[rows]
+        if not before.any() and not (surprisal > _QUIET).any():  # as nearly always: all stays at 0
+            return Standing(before, threshold, before >= threshold, book.onset_ns[rows])
         gain = math.log(_KAPPA) + (1.0 - _KAPPA) * surprisal
         gain = np.minimum(gain, self.settings.max_step_evidence) * min(1.0, dt_s / self.settings.step_s)
-        before = book.evidence[rows]
         # What can no longer be observed neither clears nor accuses: it fades.
         faded = before * math.exp(-dt_s / _FADE_S)
         after = np.where(np.isnan(surprisal), faded, np.maximum(before + gain, 0.0))
