@@ -168,7 +168,8 @@ def draw(curve: Sequence[trade.Point], plain: Sequence[trade.Point]) -> str:
     width, height = gap + 3 * (wide + gap), gap + -(-len(kinds) // 3) * (high + gap)
     legend = (
         f'<text x="{gap}" y="18">share alarmed within {trade.IN_TIME_S} s against alarms per hour, '
-        'clean drives: <tspan fill="#1f77b4">evidence</tspan>, <tspan fill="#d62728">plain debounce</tspan></text>'
+        'clean drives: <tspan fill="#1f77b4">evidence</tspan>, '
+        '<tspan fill="#d62728">plain debounce</tspan></text>'
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

@@ -2,8 +2,8 @@
 
 A drive's subjects are drawn anew with replacement at the rate at which they came, whole, as frames of one
 subject depend on each other. Within a subject its frames are shuffled in blocks (stationary bootstrap:
-Politis & Romano, JASA 1994), its life is stretched or shortened and its scores are scaled a little, so that spells of
-strangeness come out longer, shorter and stronger than those that were seen: the tail is continued, not cut.
+Politis & Romano, JASA 1994), its life is stretched or shortened and its scores are scaled a little, so that
+spells of strangeness come out longer, shorter and stronger than those seen: the tail is continued, not cut.
 The scores then pass the evidence that runs on the vehicle.
 """
 
@@ -21,7 +21,7 @@ from edgeguard.evidence.thresholds import Key
 from edgeguard.types import F64
 from edgeguard.verdict import Cause
 
-_BLOCK_S = 1.0
+_BLOCK_S = 3.0
 _LIFE_SHAPE = 4.0
 _JITTER = 0.15
 _BATCH = 20_000
