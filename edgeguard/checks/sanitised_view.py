@@ -3,8 +3,9 @@
 Once in a while the picture is run through the engine again, after a median filter, JPEG compression or a blur
 in turn: operations that hardly change what a sound network sees of a near object, and break the pixel-exact
 patterns that patches need. Strange is a confident near track that vanishes or changes class in such a view,
-and an object that appears in it where the picture itself showed none. While a look disagrees, every
-`alert_period_s` another is taken, of another kind, so that one odd view convicts nobody.
+and an object that appears in it where the picture itself showed none. While one of the last looks disagreed,
+another is taken every `alert_period_s`, each of another kind: what one kind of view alone takes away convicts
+nobody.
 
 Costs one inference a look: `period_s` sets the duty. Frames are chosen by stamp, so replays look at the same.
 
@@ -52,7 +53,7 @@ class SanitisedViewSettings(Settings):
         1.0, gt=0, le=60, description="time between looks; an inference each: shorter finds sooner, s"
     )
     alert_period_s: float = Field(
-        0.1, gt=0, le=60, description="time between looks while the last one disagreed, s"
+        0.1, gt=0, le=60, description="time between looks while one of the last disagreed, s"
     )
     min_height_px: float = Field(
         60.0, gt=1, description="height of a box below which a worse picture may well lose it, px"
@@ -80,13 +81,13 @@ class SanitisedView:
     def reset(self) -> None:
         self._schedule = Schedule(self.settings.period_s, self.settings.alert_period_s)
         self._looks = 0
-        self._alert = False
+        self._doubtful_looks = 0
 
     def score(self, scene: Scene) -> list[Scores]:
         t, image = scene.tracks, scene.frame.image
         if self._engine is None or image is None or scene.frame.detections is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        if not self._schedule.due(scene.frame.stamp_ns, alert=self._alert):
+        if not self._schedule.due(scene.frame.stamp_ns, alert=self._doubtful_looks > 0):
             return [
                 Scores.unobservable(SubjectKind.TRACK, t.id),
                 Scores.unobservable(SubjectKind.STREAM, _CAMERA),
@@ -101,7 +102,9 @@ class SanitisedView:
         gone = told & (found.disagreement > _DISAGREES)
         sure = np.clip(t.confidence / _SURE, 0.0, 1.0)
         new = found.extra[:, 3] - found.extra[:, 1] >= s.min_height_px
-        self._alert = bool(gone.any() or new.any())
+        # One kind of view may leave a pattern whole: doubt lasts until every kind has agreed.
+        doubt = bool(gone.any() or new.any())
+        self._doubtful_looks = len(VIEWS) if doubt else max(self._doubtful_looks - 1, 0)
         number = np.full(len(t), float(kind))
         return [
             Scores(

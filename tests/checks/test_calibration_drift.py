@@ -1,0 +1,60 @@
+"""What `calibration_drift` promises, on a real street: the extrinsics' error in degrees, no attack cried."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDriftSettings
+from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.verdict import Cause, Level
+from tests.checks.street import late_lidar, scores, street, told, turned_lidar
+
+
+def drift() -> CalibrationDrift:
+    return CalibrationDrift(CalibrationDriftSettings())
+
+
+def test_a_sound_calibration_is_not_strange(shared: Path) -> None:
+    check = drift()
+    found = told(scores(check, street(shared)))
+    assert len(found) > 10
+    assert found.max() < 1.0
+    assert np.abs(check.bias_px).max() < 3.0
+
+
+@pytest.mark.parametrize(
+    ("turn", "axis", "sign"),
+    [({"yaw_deg": 1.0}, "right", 1), ({"yaw_deg": -1.0}, "right", -1), ({"pitch_deg": -1.0}, "down", 1)],
+)
+def test_a_degree_off_is_measured_and_reported(
+    shared: Path, turn: dict[str, float], axis: str, sign: int
+) -> None:
+    found = scores(drift(), turned_lidar(street(shared), **turn))
+    assert found[-1].detail[f"bias_{axis}_deg"][0] == pytest.approx(sign, abs=0.3)
+    assert told(found).min() > 4.0
+
+
+def test_it_asks_for_caution_and_names_calibration(shared: Path) -> None:
+    monitor = Monitor(MonitorSettings(calibration="none"))
+    verdicts = [monitor.step(f) for f in turned_lidar(street(shared), yaw_deg=1.0)]
+    own = [a for v in verdicts for a in v.alarms if a.check == "calibration_drift"]
+    assert own
+    assert {a.cause for a in own} == {Cause.CALIBRATION}
+    assert max(a.level for a in own) == Level.CAUTION
+
+
+def test_a_lag_is_no_drift(shared: Path) -> None:
+    assert told(scores(drift(), late_lidar(street(shared), 3))).max() < 1.8
+
+
+def test_few_outlines_tell_nothing(shared: Path) -> None:
+    few = [
+        replace(f, points=replace(f.points, xyz=f.points.xyz[::200], intensity=None))
+        for f in street(shared)
+        if f.points is not None
+    ]
+    assert len(told(scores(drift(), few))) == 0
