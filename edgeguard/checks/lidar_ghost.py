@@ -121,19 +121,22 @@ class LidarGhost:
     ) -> F64:
         """Share of the rays through the middle of each classified vehicle that end behind it; NaN else."""
         share = np.full(len(seen), np.nan)
-        if not scene.objects_are_classified:
+        if not scene.objects_are_classified or cloud.height is None:
             return share
         vehicle = (seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE)
         for i in np.flatnonzero(told & vehicle):
             x0, y0, x1, y1 = box[i]
             w, h = x1 - x0, y1 - y0
             middle = np.array([x0 + 0.3 * w, y0 + 0.3 * h, x1 - 0.3 * w, y1 - 0.15 * h])
-            z = cloud.xyz[cloud.in_box(middle), 2]
+            index = cloud.in_box(middle)
+            z, height = cloud.xyz[index, 2], cloud.height[index]
             near, far = seen.center[i, 2] + np.array([-0.5, 0.5]) * seen.size[i, 2] + np.array([-0.3, 0.3])
-            crossing = z[z >= near]
+            crossing = z >= near
             # Nothing nearer may hide it.
-            if len(crossing) >= max(self.settings.min_rays, 0.7 * len(z)):
-                share[i] = np.mean(crossing > far)
+            if np.count_nonzero(crossing) >= max(self.settings.min_rays, 0.7 * len(z)):
+                # What ends on the road inside its outline has passed through it too.
+                stopped = crossing & (z <= far) & (height > scene.settings.lidar.ground_tolerance_m)
+                share[i] = 1.0 - np.count_nonzero(stopped) / np.count_nonzero(crossing)
         return share
 
     def _watch_births(

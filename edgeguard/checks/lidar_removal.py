@@ -38,6 +38,8 @@ _STANDING = 1.0
 # Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
 _WINDOW = 3
 _MIN_EXPECTED = 4.0
+# A window that reaches over a hole's rim is not empty.
+_RIM = _WINDOW // 2
 
 
 class LidarRemovalSettings(Settings):
@@ -123,6 +125,8 @@ class LidarRemoval:
             return _Hole()
         _, label, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
         x, y, w, h, cells = (stats[1:].T).astype(np.float64)
+        cells *= (1 + 2 * _RIM / w) * (1 + 2 * _RIM / h)
+        x, y, w, h = x - _RIM, y - _RIM, w + 2 * _RIM, h + 2 * _RIM
         ray = ((y + h) * CELL_PX - k[1, 2]) / k[1, 1] - b
         ray -= a * ((x + w / 2) * CELL_PX - k[0, 2]) / k[0, 0]
         range_m = c / np.maximum(ray, 1e-3)

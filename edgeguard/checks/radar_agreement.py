@@ -19,6 +19,7 @@ Source: the radar equation's Doppler; own motion from Doppler after Kellner et a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ _LOST = 4.0
 _GHOST, _FLICKER = 5.0, 1.5
 _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
+_MAX_TARGETS = 512
 _VEHICLE = objects.GROUPS.index("vehicle")
 
 
@@ -86,6 +88,7 @@ class RadarAgreement:
 
     name = "radar_agreement"
     needs = frozenset({Channel.RADAR})
+    sees = frozenset({"phantom", "radar_ghost"})
 
     def __init__(self, settings: RadarAgreementSettings) -> None:
         self.settings = settings
@@ -110,6 +113,10 @@ class RadarAgreement:
         xyz = radar.xyz.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
         way = xyz - matrix[:3, 3]
         distance = np.maximum(np.linalg.norm(way, axis=1), 1e-6)
+        if len(distance) > _MAX_TARGETS:
+            nearest = np.sort(np.argsort(distance, kind="stable")[:_MAX_TARGETS])
+            xyz, way, distance = xyz[nearest], way[nearest], distance[nearest]
+            radar = replace(radar, xyz=radar.xyz[nearest], range_rate=radar.range_rate[nearest], snr=None)
         rate = radar.range_rate.astype(np.float64)
         targets = _Targets(xyz, distance, way / distance[:, None], rate, matrix[:3, 3])
         fresh = radar.stamp_ns != self._cycle_ns
@@ -281,7 +288,7 @@ def _own_motion(scene: Scene, targets: _Targets) -> F64 | None:
     weight: F64 = np.ones(len(targets.rate))
     for _ in range(5):  # the standing world is what most targets agree on
         normal = (sight * weight[:, None]).T @ sight + 1e-3 * np.eye(2)
-        flat = np.linalg.solve(normal, -(sight * weight[:, None]).T @ targets.rate)
+        flat = np.asarray(np.linalg.solve(normal, -(sight * weight[:, None]).T @ targets.rate), np.float64)
         residual = targets.rate + sight @ flat
         scale = 3.0 * max(float(np.median(np.abs(residual))), 0.2)
         weight = np.asarray(np.clip(1.0 - (residual / scale) ** 2, 0.0, None) ** 2, np.float64)

@@ -1,0 +1,57 @@
+"""A picture of a car stops no rays; glass, netting, neighbours and weather are no picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sweeps import LIDAR_HEIGHT, Body, alarms, by, drive, rain, wet_road
+
+from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.verdict import Cause
+
+ONSET_S = 1.0
+LEAD = Body(lambda t: (1.0, 14.0))
+TRUCK = Body(lambda t: (-3.4, 9.0), (2.5, 3.0, 8.0), "truck")
+
+
+def windows(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What hits the upper part of anything goes on through glass, as far again."""
+    glass = (xyz[:, 2] > -LIDAR_HEIGHT + 0.9) & (np.abs(xyz[:, 1]) < 3.0)
+    return np.where(glass[:, None] & (rng.random((len(xyz), 1)) < 0.8), 3.0 * xyz, xyz)
+
+
+def netting(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A net at 6 m takes every third ray."""
+    net = (rng.random((len(xyz), 1)) < 0.33) & (xyz[:, :1] > 6.0)
+    return np.where(net, xyz / np.maximum(xyz[:, :1], 0.1) * 6.0, xyz)
+
+
+@pytest.mark.parametrize("edit", [None, windows, netting, rain, wet_road])
+def test_bodies_are_not_seen_through(edit: object) -> None:
+    cut_in = Body(lambda t: (4.0 - 1.5 * min(t, 2.0), 10.0))
+    child = Body(lambda t: (-1.0 - 0.8 * t, 12.0), (0.4, 1.1, 0.3), "person")
+    found = alarms(drive([LEAD, TRUCK, cut_in, child], 2.5, edit))  # type: ignore[arg-type]
+    assert "free_space" not in by(found)
+
+
+def test_a_half_hidden_car_is_not_seen_through() -> None:
+    behind = Body(lambda t: (-0.6, 22.0))
+    assert "free_space" not in by(alarms(drive([LEAD, behind], 2.0)))
+
+
+@pytest.mark.parametrize("weather", [None, rain])
+def test_a_picture_that_a_neighbour_covers_in_part_is_seen_by_this_check_alone(weather: object) -> None:
+    phantom = Body(lambda t: (-1.3, 8.5), solid=False, boxed=lambda t: t >= ONSET_S)
+    found = alarms(drive([LEAD, TRUCK, phantom], 2.5, weather))  # type: ignore[arg-type]
+    assert by(found) == {"free_space"}
+    first, alarm = found[0]
+    assert ONSET_S <= first <= ONSET_S + 0.5
+    assert alarm.cause is Cause.CAMERA and "sees through" in alarm.reason
+
+
+def test_it_says_when_it_could_not_have_told() -> None:
+    far = Body(lambda t: (0.0, 45.0), solid=False)
+    builder, check = SceneBuilder(SceneSettings()), FreeSpace(FreeSpaceSettings())
+    scores = [check.score(builder.build(f))[0] for f in drive([far], 0.6)]
+    assert len(scores[-1].ids) == 1 and np.isnan(scores[-1].score).all()

@@ -1,0 +1,96 @@
+"""Points without a body: spoofed objects, told from those who step out of cover and from foliage and rain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sweeps import CAMERA_HEIGHT, LIDAR_HEIGHT, Body, Edit, alarms, by, drive, kitti, rain, spoofed
+
+from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
+from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.types import Detections3D
+from edgeguard.verdict import Cause
+
+ONSET_S = 1.0
+PARKED = Body(lambda t: (3.0, 9.0))
+LEAD = Body(lambda t: (0.0, 16.0))
+
+
+def ghost(x: float, z: float, start: float = ONSET_S, arriving: float = 0.9, width: float = 1.7) -> Edit:
+    """A body at x right and z ahead, from `start` on."""
+    low = z, -x - width / 2, -LIDAR_HEIGHT + 0.2
+    high = z + 2.0, -x + width / 2, -LIDAR_HEIGHT + 1.5
+
+    def edit(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return spoofed(xyz, low, high, rng.random(len(xyz)) < arriving) if t >= start else xyz
+
+    return edit
+
+
+@pytest.mark.parametrize("arriving", [0.9, 0.5])
+def test_a_ghost_on_open_road_is_alarmed_at_once(arriving: float) -> None:
+    found = alarms(drive([PARKED, LEAD], 2.5, ghost(-1.2, 9.0, arriving=arriving)))
+    assert "lidar_ghost" in by(found)
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.LIDAR
+    assert "open road" in alarm.reason
+
+
+def test_who_steps_out_of_cover_is_no_ghost() -> None:
+    """From behind a parked car at 1.5 m/s, boxed by the camera only later."""
+    walker = Body(lambda t: (3.6 - 1.5 * t, 13.8), (0.6, 1.7, 0.4), "person", boxed=lambda t: t > 1.8)
+    assert "lidar_ghost" not in by(alarms(drive([PARKED, walker], 2.5)))
+
+
+def test_a_car_that_comes_into_view_or_range_is_no_ghost() -> None:
+    oncoming = Body(lambda t: (-3.5, 75.0 - 20.0 * t), label=None)
+    crossing = Body(lambda t: (-14.0 + 8.0 * t, 15.0), (4.0, 1.5, 1.8), label=None)
+    assert "lidar_ghost" not in by(alarms(drive([LEAD, oncoming, crossing], 3.0)))
+
+
+def foliage(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A hedge at the roadside from the start: half of the rays end somewhere in it."""
+    return spoofed(xyz, (8.0, 2.5, -LIDAR_HEIGHT + 0.2), (14.0, 4.0, 0.5), rng.random(len(xyz)) < 0.5)
+
+
+@pytest.mark.parametrize("edit", [rain, foliage])
+def test_weather_and_foliage_are_no_ghosts(edit: Callable[..., np.ndarray]) -> None:
+    assert "lidar_ghost" not in by(alarms(drive([PARKED, LEAD], 2.5, edit)))
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["body", "ghost"])
+def test_a_detectors_car_that_rays_pass_through(real: bool) -> None:
+    """A handful of spoofed points makes a detector box a car; most rays still end behind it."""
+    body = Body(lambda t: (0.5, 10.0), solid=real, label=None)
+    frames = []
+    for f in drive([body], 1.5, None if real else ghost(0.5, 10.0, start=0.0, arriving=0.1)):
+        center = np.array([[0.5, CAMERA_HEIGHT - 0.75, 12.0]])
+        size, upright = np.array([[1.8, 1.5, 4.0]]), np.array([[0.0, 0.0, 0.0, 1.0]])
+        one, car = np.full(1, 0.95, np.float32), np.zeros(1, np.int32)
+        boxes = Detections3D(f.stamp_ns, "camera_optical", center, size, upright, one, car, ("car",))
+        frames.append(replace(f, lidar_detections=boxes))
+    found = [a for _, a in alarms(frames) if a.check == "lidar_ghost"]
+    assert bool(found) is not real and all("pass through" in a.reason for a in found)
+
+
+def test_real_sweeps_without_any_camera_box_hold_no_ghost(shared: Path) -> None:
+    assert "lidar_ghost" not in by(alarms(kitti(shared)))
+
+
+def test_a_ghost_in_real_sweeps(shared: Path) -> None:
+    found = alarms(kitti(shared, ghost(-1.25, 9.6, start=1.6, width=0.8)))
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
+    assert 1.6 <= first <= 2.1 and alarm.cause is Cause.LIDAR
+    assert alarm.measured["picture_change_grey"] < 10.0
+
+
+def test_it_says_when_it_could_not_have_told() -> None:
+    builder, check = SceneBuilder(SceneSettings()), LidarGhost(LidarGhostSettings())
+    for frame in drive([LEAD], 0.8):
+        scores = check.score(builder.build(frame))
+    assert len(scores[0].ids) >= 1 and np.isnan(scores[0].score).all()
+    assert check.score(SceneBuilder(SceneSettings()).build(replace(frame, points=None))) == []

@@ -1,0 +1,91 @@
+"""A hole in the sweep: bodies taken away, told from puddles, wet road, dark paint and lost packets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sweeps import LIDAR_HEIGHT, Body, Edit, alarms, by, drive, kitti, rain, wet_road
+
+from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
+from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.verdict import Cause, SubjectKind
+
+ONSET_S = 1.0
+LEAD = Body(lambda t: (0.0, 9.0))
+LOAD = Body(lambda t: (0.3, 12.0), (1.6, 1.3, 1.2), label=None)
+"""A lost load, which no camera has a class for."""
+
+
+def removed(x: float, near: float, far: float, start: float = ONSET_S) -> Edit:
+    """Discard what stands above the road around x right, from near to far ahead."""
+
+    def edit(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        inside = (np.abs(xyz[:, 1] + x) < 1.3) & (xyz[:, 0] > near) & (xyz[:, 0] < far)
+        return xyz[~(inside & (xyz[:, 2] > -LIDAR_HEIGHT + 0.12) & (t >= start))]
+
+    return edit
+
+
+@pytest.mark.parametrize("weather", [None, rain, wet_road])
+def test_what_only_lidar_saw_and_lost_is_seen_by_this_check_alone(weather: Edit | None) -> None:
+    take = removed(0.3, 11.0, 14.0)
+
+    def edit(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return take(t, xyz if weather is None else weather(t, xyz, rng), rng)
+
+    found = alarms(drive([LOAD], 2.0, edit))
+    assert by(found) == {"lidar_removal"}
+    first, alarm = found[0]
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.LIDAR
+    assert alarm.measured["range_m"] == pytest.approx(12.0, abs=1.5)
+
+
+def puddle(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Still water 6 m long comes nearer at 5 m/s and mirrors every ray away."""
+    near = 20.0 - 5.0 * t
+    flat = (xyz[:, 2] < -LIDAR_HEIGHT + 0.1) & (np.abs(xyz[:, 1]) < 1.5)
+    return xyz[~(flat & (xyz[:, 0] > near) & (xyz[:, 0] < near + 6.0))]
+
+
+def dark(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A body without a return cuts in from the side at 1.5 m/s, 10 m ahead."""
+    left = 4.0 - 1.5 * min(t, 2.5)
+    bearing, up = -xyz[:, 1] / xyz[:, 0], xyz[:, 2] / xyz[:, 0]
+    hidden = (bearing * 10 > left - 0.9) & (bearing * 10 < left + 0.9) & (xyz[:, 0] > 10.0)
+    return xyz[~(hidden & (up * 10 < 1.5 - LIDAR_HEIGHT))]
+
+
+def lost_packet(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Once in a while a sector of eight degrees is missing."""
+    bearing = np.degrees(np.arctan2(xyz[:, 1], xyz[:, 0]))
+    return xyz[~((np.abs(bearing) < 4.0) & (round(t * 10) % 7 == 3))]
+
+
+@pytest.mark.parametrize("edit", [None, puddle, dark, lost_packet, rain, wet_road])
+def test_honest_holes_do_not_alarm(edit: Edit | None) -> None:
+    assert "lidar_removal" not in by(alarms(drive([], 3.5, edit)))
+
+
+def test_a_car_that_leaves_does_not_alarm() -> None:
+    leaving = Body(lambda t: (0.0 + 1.5 * t, 9.0 + 6.0 * t))
+    assert "lidar_removal" not in by(alarms(drive([leaving], 3.0)))
+
+
+def test_real_sweeps_have_no_hole(shared: Path) -> None:
+    assert "lidar_removal" not in by(alarms(kitti(shared)))
+
+
+def test_the_car_ahead_taken_from_real_sweeps(shared: Path) -> None:
+    found = alarms(kitti(shared, removed(0.3, 5.5, 12.0, start=1.6)))
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_removal")
+    assert 1.6 <= first <= 2.1 and alarm.cause is Cause.LIDAR and alarm.subject.kind is SubjectKind.STREAM
+    assert abs(alarm.measured["lateral_m"]) < 1.0 and alarm.measured["width_m"] > 1.0
+
+
+def test_it_says_when_it_could_not_have_told() -> None:
+    builder, check = SceneBuilder(SceneSettings()), LidarRemoval(LidarRemovalSettings())
+    frame = next(iter(drive([LEAD], 0.1)))
+    assert np.isnan(check.score(builder.build(replace(frame, points=None)))[0].score).all()
