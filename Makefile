@@ -7,15 +7,16 @@ BIN := $(VENV)/bin
 METADATA := pyproject.toml setup.cfg setup.py
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: bench-evidence help demo test lint format interfaces clean
+.PHONY: help demo test lint format parameters interfaces bench bench-evidence clean
 
 help:
 	@echo "make demo     a clean and an attacked drive of a simulated world, replayed, with reports"
 	@echo "make test     the test suite"
-	@echo "make bench-evidence   the evidence on recorded drives: alarms, detection, promise"
-	@echo "make bench    how fast this machine is, as JSON; needs the recordings in ../shared/data"
-	@echo "make lint     ruff, mypy --strict, import-linter"
+	@echo "make lint     ruff, mypy --strict, import-linter, parameter file"
 	@echo "make format   let ruff format the code"
+	@echo "make parameters      write the parameter file from the settings"
+	@echo "make bench           how fast this machine is, as JSON; needs the recordings in ../shared/data"
+	@echo "make bench-evidence  the evidence on recorded drives: alarms, detection, promise"
 	@echo "make clean    remove .venv and everything built"
 
 demo: $(VENV)/.demo
@@ -35,6 +36,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict edgeguard
 	$(BIN)/lint-imports
+	$(BIN)/python tools/render_parameters.py --check
+
+# config/monitor.param.yaml holds every key of the monitor under its meaning, default and bounds.
+parameters: $(VENV)/.dev
+	$(BIN)/python tools/render_parameters.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,28 @@
+"""Write the monitor's section of config/monitor.param.yaml from the settings themselves; --check only compares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edgeguard.assembler import AssemblerSettings
+from edgeguard.config import entries, render
+from edgeguard.monitor import MonitorSettings
+
+PATH = Path(__file__).resolve().parent.parent / "config" / "monitor.param.yaml"
+SECTION = "/**/monitor_node:"
+
+
+def rendered() -> str:
+    """Return the whole file: what stands above the monitor's section is written by hand."""
+    by_hand = PATH.read_text(encoding="utf-8").split(SECTION)[0]
+    return by_hand + render(
+        {"monitor_node": [*entries(AssemblerSettings(), ("assembler",)), *entries(MonitorSettings())]}
+    )
+
+
+if __name__ == "__main__":
+    if "--check" not in sys.argv:
+        PATH.write_text(rendered(), encoding="utf-8")
+    elif PATH.read_text(encoding="utf-8") != rendered():
+        sys.exit(f"{PATH} is not what the settings say: run `make parameters`")
