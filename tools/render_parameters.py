@@ -1,4 +1,4 @@
-"""Write the monitor's section of config/monitor.param.yaml from the settings themselves; --check only compares."""
+"""Write the monitor's part of config/monitor.param.yaml from its settings; --check only compares."""
 
 from __future__ import annotations
 
