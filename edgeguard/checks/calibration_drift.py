@@ -79,7 +79,7 @@ class CalibrationDrift:
 
     def score(self, scene: Scene) -> list[Scores]:
         if scene.frame.points is None:
-            return [Scores.none(SubjectKind.STREAM)]
+            return [Scores.unobservable(SubjectKind.STREAM, _LIDAR)]
         s = self.settings
         self._since_s += scene.dt_s
         if scene.new_sweep and self._since_s >= _INTERVAL_S:

@@ -80,9 +80,7 @@ class InputDistribution:
         self._known_s = 0.0
 
     def score(self, scene: Scene) -> list[Scores]:
-        if scene.pixels is None:
-            return [Scores.none(SubjectKind.STREAM)]
-        if np.isnan(self._spread).all():
+        if scene.pixels is None or np.isnan(self._spread).all():
             return [Scores.unobservable(SubjectKind.STREAM, _CAMERA)]
         self._learn(scene)
         z = np.abs(self._average - self._mean) / self._spread

@@ -80,7 +80,7 @@ class PatchSaliency:
         if len(rows):
             cells = colour_energy(half)
             usual = _outside(cells, t.xyxy[scene.asserted])
-            middle = float(np.median(usual)) if len(usual) >= 100 else 0.0
+            middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             for i in rows if middle >= s.min_colour else ():
                 inside = np.sort(_cut(cells, t.xyxy[i]).ravel())[::-1]
                 energy[i] = inside[min(int(np.ceil(s.share * len(inside))), len(inside) - 1)]

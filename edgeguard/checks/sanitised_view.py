@@ -46,7 +46,7 @@ class SanitisedViewSettings(Settings):
     engine: str = Field(
         NO_ENGINE,
         min_length=1,
-        description="engine to look with, a name under engines/ or a path: the one that makes the detections; "
+        description="engine to look with, a name under engines/ or a path: what makes the detections; "
         "none: the check can tell nothing",
     )
     period_s: float = Field(
@@ -62,7 +62,7 @@ class SanitisedViewSettings(Settings):
         0.6, ge=0, le=1, description="confidence below which a worse picture may well lose a track"
     )
     strength: float = Field(
-        1.0, gt=0, le=4, description="how much worse the views are: 1 hardly touches near objects, 2 much"
+        1.0, gt=0, le=4, description="how much worse views are: 1 hardly touches near objects, 2 much"
     )
 
 

@@ -88,7 +88,7 @@ class Sync:
 
     def score(self, scene: Scene) -> list[Scores]:
         if scene.frame.points is None:
-            return [Scores.none(SubjectKind.STREAM)]
+            return [Scores.unobservable(SubjectKind.STREAM, _LIDAR)]
         if scene.new_sweep:
             self._learn(scene)
         return [self._judge()]

@@ -1,7 +1,7 @@
 """What `sanitised_view` and `ensemble` promise: what a worse picture or another network takes away is told.
 
-The fooled networks are stand-ins: they see a car exactly where its pixels carry a salt of white dots, or refuse to.
-That real networks agree with themselves on a real street is shown with the real ones.
+The fooled networks are stand-ins: they see a car exactly where its pixels carry a salt of white dots, or
+refuse to. That real networks agree with themselves on a real street is shown with the real ones.
 """
 
 from __future__ import annotations
