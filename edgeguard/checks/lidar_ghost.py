@@ -33,7 +33,7 @@ from edgeguard.types import F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _VEHICLE = objects.GROUPS.index("vehicle")
-_CERTAIN = 7.5
+_CERTAIN = 8.0
 # Of a vehicle's middle, windows let some rays through; nats per share beyond.
 _WINDOWS = 0.45
 _NATS_PER_SHARE = 20.0
@@ -98,7 +98,9 @@ class LidarGhost:
         change = np.where(np.isfinite(rush), self._change[seen.slot], np.nan)
         born = np.clip(rush / s.usual_speed_mps, 0.0, _CERTAIN)
         born *= np.clip(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0)
-        born[pairing.own_box >= MIN_OVERLAP] *= 0.0
+        # A stray box tells neither for nor against it; one that is followed does.
+        born[pairing.own_box >= MIN_OVERLAP] = np.nan
+        born[(pairing.track_of >= 0) & np.isfinite(rush)] = 0.0
         born[(scene.frame.detections is None) | (covered_share(box, scene.occluders) > 0.5)] = np.nan
         surprise = np.fmax(born, np.clip(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
         return [
