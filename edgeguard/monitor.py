@@ -229,12 +229,15 @@ class Monitor:
             if self._observer is not None:
                 self._observer(scene, check.name, scores)
             standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
-            told = ~np.isnan(scores.score)
-            failed += int(np.count_nonzero(standing.raised))
-            passed += int(np.count_nonzero(told & ~standing.raised))
-            unobservable += int(np.count_nonzero(~told & ~standing.raised))
-            for i in np.flatnonzero(standing.raised):
-                alarms.append(self._alarm(check, scene, scores, standing, int(i)))
+            unseen = np.isnan(scores.score)
+            n, dark = len(unseen), int(np.count_nonzero(unseen))
+            raised = np.flatnonzero(standing.raised)
+            if len(raised):
+                dark -= int(np.count_nonzero(unseen[raised]))
+                alarms += [self._alarm(check, scene, scores, standing, int(i)) for i in raised]
+            failed += len(raised)
+            unobservable += dark
+            passed += n - len(raised) - dark
         return Coverage(passed, failed, unobservable)
 
     def _grounds(self, check: Check, scores: Scores, i: int) -> _Grounds:

@@ -215,7 +215,8 @@ class Scene:
         if xyz is None:
             return None
         uv, inside = rig.camera.project(xyz)
-        xyz, uv = xyz[inside], uv[inside]
+        rows = np.flatnonzero(inside)
+        xyz, uv = xyz.take(rows, axis=0), uv.take(rows, axis=0)
         if self.new_sweep or builder.ground is None:
             ground = fit_ground(xyz, builder.ground)
             # A plane that no longer fits is found afresh before it is given up.

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from pydantic import Field
-from scipy.special import betainc
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
@@ -61,6 +60,8 @@ class LidarSupport:
         told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated & (scene.hidden < 0.3)
         told &= (expected >= s.min_expected_points) & (support.size_range <= s.max_range_m)
         told &= support.before <= 0.3 * expected
+        from scipy.special import betainc  # half a second to load: a drive without points never needs it
+
         p = s.dispersion / (s.dispersion + np.maximum(expected, 1e-3))
         surprise = -np.log(np.maximum(betainc(s.dispersion, support.on + 1.0, p), 1e-12))
         return [

@@ -11,8 +11,9 @@ Source: camera blinding and freezing after Petit et al. (Black Hat Europe 2015) 
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -183,7 +184,7 @@ class StreamIntegrity:
             return stream, clock
         if stamps:
             row["interval_s"] = interval_s = (own - stamps[-1]) * 1e-9
-            usual_s = float(np.median(intervals)) if len(intervals) >= _HABIT_FRAMES else float("nan")
+            usual_s = _habit(intervals) or float("nan")
             if interval_s < 0:
                 clock = _FACT
             elif interval_s > max(10 * usual_s, 1.0):
@@ -229,7 +230,7 @@ class StreamIntegrity:
             difference = cv2.absdiff(pixels, last)
             equal = 1.0 - np.count_nonzero(difference) / difference.size
             row["equal_share"] = equal
-            habit = float(np.median(self._equal_shares)) if len(self._equal_shares) >= _HABIT_FRAMES else None
+            habit = _habit(self._equal_shares)
             if equal > 0.98 and moving is not False:
                 # Sensor noise never repeats: where this camera was seen to have it, equality is conclusive.
                 noisy = habit is not None and habit < 0.9
@@ -258,7 +259,8 @@ class StreamIntegrity:
         mean, square = cv2.boxFilter(pixels, cv2.CV_32F, (8, 8)), cv2.sqrBoxFilter(pixels, cv2.CV_32F, (8, 8))
         flat = float(np.mean(square[4::8, 4::8] - mean[4::8, 4::8] ** 2 < 1.0))
         row["extreme_share"], row["flat_share"] = extreme, flat
-        usual = float(np.median(self._extremes)) if len(self._extremes) >= _HABIT_FRAMES else extreme
+        habit = _habit(self._extremes)
+        usual = extreme if habit is None else habit
         if len(self._extremes) < _HABIT_FRAMES or extreme < usual + 0.3:
             self._extremes.append(extreme)
         # Nothing to see at all, or much of the picture lost against what this camera usually shows.
@@ -267,7 +269,7 @@ class StreamIntegrity:
     def _sweep(self, scene: Scene, row: dict[str, float]) -> float:
         points = scene.frame.points
         assert points is not None
-        usual = float(np.median(self._sweep_sizes)) if len(self._sweep_sizes) >= _HABIT_FRAMES else None
+        usual = _habit(self._sweep_sizes)
         score = 0.0
         if usual:
             row["points_ratio"] = len(points) / usual
@@ -288,6 +290,11 @@ class StreamIntegrity:
 def _blinded(m: Mapping[str, float]) -> str:
     lost, flat = m["extreme_share"], m["flat_share"]
     return f"blinded: {lost:.0%} of pixels black or white, {flat:.0%} without texture"
+
+
+def _habit(values: Sequence[float]) -> float | None:
+    """What a stream usually shows; None until that is known."""
+    return statistics.median(values) if len(values) >= _HABIT_FRAMES else None
 
 
 def _ramp(value: float, low: float, high: float) -> float:
