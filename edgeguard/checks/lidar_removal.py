@@ -7,7 +7,7 @@ its row usually gives; connected empty cells are a hole. Its foot on the ground 
 size. A hole as large as a body that opened between two sweeps, where directions had returns until now, is the
 score; it is followed for as long as it stays open.
 
-Unobservable: no ground seen, rows that the LiDAR does not reach, above the horizon, beyond range, beside the
+Unobservable: no ground seen, rows that the LiDAR does not reach or that a wet road empties, above the horizon, beyond range, beside the
 corridor ahead.
 Benign look-alikes: puddles and wet road (flat, so low in the image, and they come gradually), dark bodies
 without a return (gradually too), a drop-off, a lost packet (gone with the next sweep). An attack already
@@ -38,7 +38,7 @@ _STANDING = 1.0
 # Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
 _WINDOW = 3
 _MIN_EXPECTED = 4.0
-# A window that reaches over a hole's rim is not empty.
+# A window that reaches over a hole's rim is not empty: the foot lies lower than the last empty cell.
 _RIM = _WINDOW // 2
 
 
@@ -50,7 +50,7 @@ class LidarRemovalSettings(Settings):
         2.5, gt=0, le=20, description="half the width of the corridor ahead that is watched, m"
     )
     min_size_m: float = Field(
-        0.8, gt=0.1, le=5, description="width and height above ground from which a hole hides a body, m"
+        0.8, gt=0.1, le=5, description="width and height that a hole must surely have to hide a body, m"
     )
     empty: float = Field(
         0.15, ge=0, lt=1, description="share of the usual returns up to which a direction counts as empty"
@@ -125,9 +125,7 @@ class LidarRemoval:
             return _Hole()
         _, label, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
         x, y, w, h, cells = (stats[1:].T).astype(np.float64)
-        cells *= (1 + 2 * _RIM / w) * (1 + 2 * _RIM / h)
-        x, y, w, h = x - _RIM, y - _RIM, w + 2 * _RIM, h + 2 * _RIM
-        ray = ((y + h) * CELL_PX - k[1, 2]) / k[1, 1] - b
+        ray = ((y + h + _RIM) * CELL_PX - k[1, 2]) / k[1, 1] - b
         ray -= a * ((x + w / 2) * CELL_PX - k[0, 2]) / k[0, 0]
         range_m = c / np.maximum(ray, 1e-3)
         metre = range_m / k[0, 0] * CELL_PX
