@@ -31,6 +31,7 @@ from edgeguard.verdict import Cause, SubjectKind
 _COLUMNS = (4, 12)
 _MAX_RAYS = 600
 _COMES_BACK = 0.4
+_IN_FRONT = 0.6
 # How benign boxes fall off: nats per share of their width seen through, beyond what loose boxes show.
 _LOOSE = 0.15
 _NATS_PER_SHARE = 25.0
@@ -80,6 +81,7 @@ class FreeSpace:
         told &= (stands <= s.max_range_m) & (support.total >= s.min_rays)
         # Where most rays do not come back at all, nothing was seen through.
         told &= support.total >= _COMES_BACK * support.expected
+        told &= support.before <= _IN_FRONT * support.total
         gap_s = abs(scene.frame.points.stamp_ns - scene.frame.stamp_ns) * 1e-9
         told &= np.abs(t.velocity[:, 0]) * gap_s <= s.max_slip * t.width
         width, share, rays = (np.full(len(t), np.nan) for _ in range(3))

@@ -7,8 +7,8 @@ its row usually gives; connected empty cells are a hole. Its foot on the ground 
 size. A hole as large as a body that opened between two sweeps, where directions had returns until now, is the
 score; it is followed for as long as it stays open.
 
-Unobservable: no ground seen, rows that the LiDAR does not reach or that a wet road empties, above the horizon, beyond range, beside the
-corridor ahead.
+Unobservable: no ground seen, above the horizon, beyond range, beside the corridor ahead, in rows that the
+LiDAR does not reach or that a wet road empties.
 Benign look-alikes: puddles and wet road (flat, so low in the image, and they come gradually), dark bodies
 without a return (gradually too), a drop-off, a lost packet (gone with the next sweep). An attack already
 under way when the drive begins is taken for one of these.
