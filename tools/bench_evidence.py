@@ -1,8 +1,8 @@
 """`make bench-evidence`: the evidence on recorded drives, each judged by a calibration on the others.
 
-Writes docs/evidence.json, docs/evidence.svg and the figures in docs/evidence.md: alarms on clean drives and attacks caught at the default
-budget, the whole trade-off with plain debounce beside it, and promised against simulated rates. Nothing is
-tuned here.
+Writes docs/evidence.json, docs/evidence.svg and the figures in docs/evidence.md: alarms on clean drives and
+attacks caught at the default budget, the whole trade-off with plain debounce beside it, and promised against
+simulated rates. Nothing is tuned here.
 """
 
 from __future__ import annotations
@@ -150,9 +150,10 @@ def figures(document: dict[str, Any]) -> str:
     default, plain = document["default"], document["debounce"][4]
     episodes = ", ".join(f"{n} {level}" for level, n in default["episodes"].items())
     lines = [
-        f"{len(document['drives'])} drives, {document['frames']} frames, {document['hours']} h. At a budget of "
-        f"{default['budget_per_hour']:g} an hour: {episodes} episodes, {default['alarms']} alarms (certified "
-        f"below {default['certified_below_per_hour']:g} episodes an hour at 95 %). Plain debounce of 5 frames: "
+        f"{len(document['drives'])} drives, {document['frames']} frames, {document['hours']} h. At a budget "
+        f"of {default['budget_per_hour']:g} an hour: {episodes} episodes, {default['alarms']} alarms "
+        f"(certified below {default['certified_below_per_hour']:g} episodes an hour at 95 %). Plain debounce "
+        "of 5 frames: "
         f"{plain['alarms']} alarms, {plain['alarms_per_hour']:.0f} an hour.",
         "",
         "| attack | tried | alarmed within 0.5 s | p95, s | plain debounce within 0.5 s |",

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,9 @@ FILE = "scores.yaml"
 NONE = "none"
 _MIN_WITNESSES = 10
 """Fewer excesses than this are taken as this many: the floor on the scale speaks for the missing ones."""
+
+_HIGHEST = (10, 20)
+"""So many of the highest excursions are also fitted by themselves."""
 
 Key = tuple[str, SubjectKind]
 
@@ -51,30 +54,42 @@ class Tail(Settings):
 
     def scale(self, floor: float) -> float:
         """Return the mean excess over the level, nats, at least `floor`; missing witnesses had the floor."""
-        n = len(self.above)
-        excess = sum(self.above) - n * self.level
-        return max((excess + max(_MIN_WITNESSES - n, 0) * floor) / max(n, _MIN_WITNESSES), floor)
+        return _scale(self.above, self.level, floor)
 
     def rate(self, height: float, hours: float, floor: float) -> float:
         """Return expected excursions per hour that reach a height at or above the level."""
-        seen = sum(peak >= height for peak in self.above) / hours
-        m = self._m
-        beyond = max(height - self.level, 0.0) / (m * self.scale(floor))
-        fitted: float = (len(self.above) + 1) / hours * (1.0 + beyond) ** -m
-        return max(seen, fitted)
+        rates = [sum(peak >= height for peak in self.above) / hours]
+        for level, above, m in self._fits():
+            if height >= level:
+                beyond = (height - level) / (m * _scale(above, level, floor))
+                rates.append((len(above) + 1) / hours * (1.0 + beyond) ** -m)
+        return max(rates)
 
     def threshold(self, rate: float, hours: float, lowest: float, floor: float) -> float:
         """Return the least height, at least `lowest`, that excursions reach at most `rate` times an hour."""
-        m = self._m
-        odds: float = max((len(self.above) + 1) / hours / rate, 1.0)
-        fitted: float = self.level + m * self.scale(floor) * (odds ** (1.0 / m) - 1.0)
         allowed = int(rate * hours)
-        seen = self.above[allowed] + 1e-6 if allowed < len(self.above) else 0.0
-        return max(lowest, fitted, seen)
+        heights = [lowest, self.above[allowed] + 1e-6 if allowed < len(self.above) else 0.0]
+        for level, above, m in self._fits():
+            odds: float = max((len(above) + 1) / hours / rate, 1.0)
+            heights.append(level + m * _scale(above, level, floor) * (odds ** (1.0 / m) - 1.0))
+        return max(heights)
 
-    @property
-    def _m(self) -> int:
-        return max(self.witnesses, _MIN_WITNESSES)
+    def _fits(self) -> Iterator[tuple[float, tuple[float, ...], int]]:
+        """Yield level, heights above it and witnesses of the fitted tails, of which the heaviest counts.
+
+        A mixture of very different subjects bends away from one exponential: the few highest excursions then
+        ask for more than all together.
+        """
+        for count in _HIGHEST:
+            if count < len(self.above):
+                yield self.above[count], self.above[:count], max(min(count, self.witnesses), _MIN_WITNESSES)
+        yield self.level, self.above, max(self.witnesses, _MIN_WITNESSES)
+
+
+def _scale(above: Sequence[float], level: float, floor: float) -> float:
+    n = len(above)
+    excess = sum(above) - n * level
+    return max((excess + max(_MIN_WITNESSES - n, 0) * floor) / max(n, _MIN_WITNESSES), floor)
 
 
 class Drive(Settings):
