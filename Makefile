@@ -12,6 +12,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 help:
 	@echo "make demo     a clean and an attacked drive of a simulated world, replayed, with reports"
 	@echo "make test     the test suite"
+	@echo "make bench-live   the live nodes over DDS: latency, deaths, hogs, a soak of 30 minutes; as JSON"
 	@echo "make lint     ruff, mypy --strict, import-linter, parameter file"
 	@echo "make format   let ruff format the code"
 	@echo "make parameters      write the parameter file from the settings"
@@ -30,6 +31,9 @@ bench-evidence: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python tools/bench.py
+
+bench-live: $(VENV)/.dev interfaces
+	$(BIN)/python tools/bench_live.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -41,30 +41,28 @@ def recording(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """kitti_a as a vehicle would publish it: raw images, with YOLOX's detections, and its camera frozen from
     frame `FREEZE_FROM` on."""
     pytest.importorskip("onnxruntime")
-    from edgeguard.bags import BagReader, BagWriter
-    from edgeguard.bags.encode_objects import to_detections_msg
-    from edgeguard.bags.encode_sensors import to_image_msg
     from edgeguard.engine import open_engine
-    from edgeguard.types import Image
+    from tests.ros_nodes.recordings import as_driven
 
     os.environ.setdefault("EDGEGUARD_MODELS", str(shared / "models"))
-    path = tmp_path_factory.mktemp("live") / "kitti_a_frozen"
     engine = open_engine("yolox_nano")
-    frame, frozen = 0, None
-    with BagReader(shared / "data" / "kitti_a") as reader, BagWriter(path) as writer:
-        for raw in reader.raw_messages():
-            if raw.connection.topic != "/camera/image/compressed":
-                writer.copy(raw.connection, raw.log_ns, raw.data)
-                continue
-            image = reader.value(raw)
-            if frame == FREEZE_FROM:
-                frozen = image.bgr
-            image = Image(image.stamp_ns, image.frame_id, image.bgr if frozen is None else frozen)
-            frame += 1
-            message = to_image_msg(writer.store, image)
-            writer.write("/camera/image", "sensor_msgs/msg/Image", raw.log_ns, message)
-            detections = to_detections_msg(writer.store, engine.detect(image), image.frame_id)
-            topic, kind = "/camera/detections", "vision_msgs/msg/Detection2DArray"
-            writer.write(topic, kind, raw.log_ns, detections)
-    engine.close()
-    return path
+    try:
+        path = tmp_path_factory.mktemp("live") / "kitti_a_frozen"
+        return as_driven(shared / "data" / "kitti_a", path, engine, frozen_from=FREEZE_FROM)
+    finally:
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of the simulated world, as its vehicle would publish them."""
+    import dataclasses
+
+    from edgeguard.sim.bag import write_bag
+    from edgeguard.sim.detector import SimDetector
+    from edgeguard.sim.scenes import build_scene
+    from tests.ros_nodes.recordings import as_driven
+
+    folder = tmp_path_factory.mktemp("street")
+    scene = dataclasses.replace(build_scene("car_following"), duration_s=4.0)
+    return as_driven(write_bag(folder / "drive", scene), folder / "driven", SimDetector())
