@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from pydantic import Field
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -14,30 +13,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
 from sensor_msgs.msg import Image as ImageMsg
 
 from edgeguard import messages
-from edgeguard.config import Settings
 from edgeguard.errors import EdgeGuardError, MessageError
 from edgeguard.types import Channel, Detections, Detections3D
 from ros_nodes import qos
+from ros_nodes.settings import MonitorInputs
 
 Sink = Callable[[Channel | None, Any], None]
 """Takes what a message says, and the stream that it belongs to; calibration belongs to none."""
-
-
-class ImageInput(Settings):
-    """How the image comes."""
-
-    transport: str = Field(
-        "raw", pattern="^(raw|compressed)$", description="Type of input/image: raw or compressed (JPEG, PNG)."
-    )
-
-
-class MonitorInputs(ImageInput):
-    """What the monitor is to wait for."""
-
-    expected: tuple[Channel, ...] = Field(
-        (Channel.CAMERA, Channel.DETECTIONS),
-        description="Streams to wait for, and to miss, from the start; any other counts once it delivered.",
-    )
 
 
 def vision_msgs() -> Any:

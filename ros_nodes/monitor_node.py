@@ -8,25 +8,25 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from pydantic import Field
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.publisher import Publisher
 from visualization_msgs.msg import MarkerArray
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.checks import Scores
-from edgeguard.config import Settings, flatten, updated
+from edgeguard.config import flatten, updated
 from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.scene import Scene
 from edgeguard.types import Channel, Frame, Image
 from edgeguard.verdict import Verdict
 from ros_nodes import qos
-from ros_nodes.inputs import MonitorInputs, MonitorSubscriptions
+from ros_nodes.inputs import MonitorSubscriptions
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.markers import to_markers
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.run import run
+from ros_nodes.settings import DeadlineSettings, MonitorInputs
 from ros_nodes.verdict_msg import to_diagnostics, to_message
 
 POLL_PERIOD_S = 0.02
@@ -35,20 +35,6 @@ DIAGNOSTICS_PERIOD_S = 0.15
 
 FULL_COLLECTION_EVERY = 100
 """Verdicts between two collections of all garbage."""
-
-
-class DeadlineSettings(Settings):
-    """How long a frame's judgement may take."""
-
-    latency_budget_ms: float = Field(
-        200.0, gt=0, le=10_000,
-        description="ms; from an image's header stamp to the fail-safe message. Checks not begun in time are "
-        "skipped and reported so. Not above the fail-safe's own latency_budget_ms.",
-    )  # fmt: skip
-    reserve_ms: float = Field(
-        40.0, ge=0, le=10_000,
-        description="ms of the budget kept for what follows: the running check, and the message's way.",
-    )  # fmt: skip
 
 
 class MonitorNodeSettings(MonitorSettings):

@@ -14,10 +14,11 @@ from edgeguard.engine import Engine, open_engine
 from edgeguard.errors import EdgeGuardError
 from edgeguard.types import Detections
 from ros_nodes import qos
-from ros_nodes.inputs import ImageInput, image_input, vision_msgs
+from ros_nodes.inputs import image_input, vision_msgs
 from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.run import run
+from ros_nodes.settings import ImageInput
 
 
 class PerceptionNodeSettings(Settings):

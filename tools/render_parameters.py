@@ -9,16 +9,20 @@ from edgeguard.assembler import AssemblerSettings
 from edgeguard.config import entries, render
 from edgeguard.monitor import MonitorSettings
 
-PATH = Path(__file__).resolve().parent.parent / "config" / "monitor.param.yaml"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from ros_nodes.settings import DeadlineSettings, MonitorInputs  # noqa: E402 (where it is not installed)
+
+PATH = ROOT / "config" / "monitor.param.yaml"
 SECTION = "/**/monitor_node:"
 
 
 def rendered() -> str:
     """Return the whole file: what stands above the monitor's section is written by hand."""
     by_hand = PATH.read_text(encoding="utf-8").split(SECTION)[0]
-    return by_hand + render(
-        {"monitor_node": [*entries(AssemblerSettings(), ("assembler",)), *entries(MonitorSettings())]}
-    )
+    live = [*entries(MonitorInputs(), ("inputs",)), *entries(DeadlineSettings(), ("deadline",))]
+    offline_too = [*entries(AssemblerSettings(), ("assembler",)), *entries(MonitorSettings())]
+    return by_hand + render({"monitor_node": [*live, *offline_too]})
 
 
 if __name__ == "__main__":
