@@ -279,7 +279,8 @@ def _place(scene: Scene, scores: Scores, i: int) -> _Place:
     if scores.kind is SubjectKind.TRACK:
         t = scene.tracks
         row = int(np.searchsorted(t.id, scores.ids[i]))
-        range_m = scene.range
+        # Where the camera claims it stands: what LiDAR finds there may be another thing.
+        range_m = np.where(np.isfinite(scene.size_range), scene.size_range, scene.range)
         lateral = scene.lateral_m(t.xyxy, range_m)
         return _Place(
             objects.NAMES[t.label[row]], _box(t.xyxy[row]), float(lateral[row]), float(range_m[row])

@@ -474,6 +474,17 @@ class Scene:
         x: F64 = ((xyxy[:, 0] + xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0] * range_m
         return x
 
+    @property
+    def own_speed_mps(self) -> float:
+        """How fast the vehicle drives: by odometry, else as most followed LiDAR objects come nearer."""
+        if self.frame.ego is not None:
+            return self.frame.ego.speed
+        seen = self.objects
+        if seen is None:
+            return 0.0
+        closing = -seen.velocity[seen.matched & (seen.hits >= 4), 1]
+        return max(0.0, float(np.median(closing))) if len(closing) >= 3 else 0.0
+
     @cached_property
     def pairing(self) -> Pairing | None:
         """Which track is which LiDAR object; None without LiDAR objects or an image to see them in."""

@@ -4,8 +4,9 @@ Two ways in which points without a body give themselves away. First, occlusion: 
 cross it, so few may end behind it; a detector's box that most of them pass through holds a handful of spoofed
 points, not a vehicle. Second, birth: a body comes from somewhere. One that stands up where the sweep before
 saw free road must have come from the nearest place that was hidden or out of view, within one turn of the
-LiDAR; the speed that takes is the score, as long as the camera boxes nothing there. Where the picture of that
-place did not change between the two sweeps, no body came at all; where it did, the doubt is halved.
+LiDAR; the speed that takes, beyond the vehicle's own, is the score, as long as the camera boxes nothing
+there. Where the picture of that place did not change between the two sweeps, no body came at all; where it
+did, the doubt is halved.
 
 Unobservable: beyond range, too small, at the image's border, more than half hidden; for birth, objects that
 have been there all along, or that do not stand on the ground; for occlusion, clusters, which carry no class.
@@ -55,7 +56,7 @@ class LidarGhostSettings(Settings):
         15.0, ge=5, description="rays through a box's middle below which nothing can be told"
     )
     usual_speed_mps: float = Field(
-        1.2, gt=0, le=20,
+        1.0, gt=0, le=20,
         description="scale of the speed at which bodies come out of cover, m/s; larger doubts less",
     )  # fmt: skip
     closing_speed_mps: float = Field(
@@ -162,7 +163,8 @@ class LidarGhost:
             slot, focal = seen.slot[i], float(scene.rig.camera.k[0, 0])
             come_m = sight.emerging_m(before, cloud.uv[index], cloud.xyz[index, 2], focal, closing_m)
             self._id[slot] = seen.id[i]
-            self._rush_mps[slot] = come_m / passed_s
+            # What stands still comes out of cover as fast as the vehicle passes the cover by.
+            self._rush_mps[slot] = max(0.0, come_m / passed_s - scene.own_speed_mps)
             self._change[slot] = _change(before_px, scene.pixels, scene.image_size, box[i])
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
