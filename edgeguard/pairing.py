@@ -15,6 +15,7 @@ MIN_OVERLAP = 0.2
 SURE_OVERLAP = 0.4
 _SAME = 0.45
 _LOYALTY = 0.3
+_SIZE_GATE = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +26,7 @@ class Pairing:
         object_of: (N,) row of the object that is the track, -1 none.
         track_of: (M,) row of the track that is the object, -1 none.
         boxed: (M,) how well the detection that is the object covers it, 0 without one.
+        box_of: (M,) the detection that is the object, -1 none.
         object_overlap: (N,) how well a track's own object covers it, 0 without one.
         any_object: (N,) best overlap with any object measured now.
         own_object: (N,) the same, unless that object is another track's and only brushes this one.
@@ -35,6 +37,7 @@ class Pairing:
     object_of: I64
     track_of: I64
     boxed: F64
+    box_of: I64
     object_overlap: F64
     any_object: F64
     own_object: F64
@@ -48,10 +51,12 @@ def pair(
     tracks: F64,
     track_range: F64,
     range_gate: F64,
+    box_range: F64,
     loyal_object: I64,
     objects: F64,
     object_range: F64,
     measured: NDArray[np.bool_],
+    rivals: NDArray[np.bool_],
     whole: bool,
 ) -> Pairing:
     """Pair detections with LiDAR objects one to one, former partners first.
@@ -62,29 +67,34 @@ def pair(
         tracks: (N, 4) boxes.
         track_range: (N,) range at which a track is thought to stand, metres; NaN unknown.
         range_gate: (N,) ratio of ranges, as a logarithm, beyond which an object is another thing.
+        box_range: (N,) range at which the track's own known size fills its box, metres; NaN unknown.
         loyal_object: (N,) row of the object that was the track until now, -1 none.
         objects: (M, 4) projected boxes, cut to the image.
         object_range: (M,) metres.
         measured: (M,) whether the object was measured now.
+        rivals: (N, M) whether a track and an object are known to be two things.
         whole: objects are a detector's boxes; otherwise clusters, which may be a part of a thing, or more.
     """
     overlap_of = boxes.iou if whole else _overlap_of_parts
     n, m, d = len(tracks), len(objects), len(detections)
     # A box in front of a far object overlaps it too: they must also stand at about one range.
-    ratio = np.log(np.maximum(object_range, 0.5))[None, :] - np.log(track_range)[:, None]
-    apart = np.abs(ratio) > range_gate[:, None]
+    far = np.log(np.maximum(object_range, 0.5))
+    apart = np.abs(far[None, :] - np.log(track_range)[:, None]) > range_gate[:, None]
+    apart &= ~(np.abs(far[None, :] - np.log(box_range)[:, None]) < _SIZE_GATE)
     by_track = np.where(measured[None, :] & ~apart, overlap_of(tracks, objects), 0.0)
     overlap = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
     tracked = track_of_detection >= 0
     if n:
         overlap[tracked] = by_track[track_of_detection[tracked]]
-    value = overlap.copy()
+    brushed = np.zeros((d, m), bool)
+    brushed[tracked] = rivals[track_of_detection[tracked]] & (overlap[tracked] < _SAME)
+    value = np.where(brushed, 0.0, overlap)
     if n and d and m:
         loyal = np.where(tracked, loyal_object[np.maximum(track_of_detection, 0)], -1)
         rows = np.flatnonzero(loyal >= 0)
-        value[rows, loyal[rows]] += np.where(overlap[rows, loyal[rows]] > 0, _LOYALTY, 0.0)
+        value[rows, loyal[rows]] += np.where(value[rows, loyal[rows]] > 0, _LOYALTY, 0.0)
     r, c = linear_sum_assignment(-value)
-    ok = overlap[r, c] >= MIN_OVERLAP
+    ok = (overlap[r, c] >= MIN_OVERLAP) & ~brushed[r, c]
     r, c = r[ok], c[ok]
     object_of, track_of = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
     boxed = np.zeros(m)
@@ -92,19 +102,28 @@ def pair(
     with_track = tracked[r]
     object_of[track_of_detection[r[with_track]]] = c[with_track]
     track_of[c[with_track]] = track_of_detection[r[with_track]]
+    box_of = np.full(m, -1, np.int64)
+    box_of[c] = r
     foreign_object = (boxed > 0)[None, :] & (track_of[None, :] != np.arange(n)[:, None])
-    taken = np.full(d, -1, np.int64)
-    taken[r] = c
-    foreign_box = (taken[:, None] >= 0) & (taken[:, None] != np.arange(m)[None, :])
+    # Whose a box is, geometry tells best: identities slip just when objects crowd.
+    plain = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
+    r, c = linear_sum_assignment(-plain)
+    ok = plain[r, c] >= MIN_OVERLAP
+    claimed = np.full(d, -1, np.int64)
+    claimed[r[ok]] = c[ok]
+    foreign_box = (claimed[:, None] >= 0) & (claimed[:, None] != np.arange(m)[None, :])
     return Pairing(
         object_of=object_of,
         track_of=track_of,
         boxed=boxed,
+        box_of=box_of,
         object_overlap=np.where(object_of >= 0, boxed[object_of], 0.0) if m else np.zeros(n),
         any_object=by_track.max(axis=1, initial=0.0),
-        own_object=np.where(foreign_object & (by_track < _SAME), 0.0, by_track).max(axis=1, initial=0.0),
-        any_box=overlap.max(axis=0, initial=0.0),
-        own_box=np.where(foreign_box & (overlap < _SAME), 0.0, overlap).max(axis=0, initial=0.0),
+        own_object=np.where((foreign_object | rivals) & (by_track < _SAME), 0.0, by_track).max(
+            axis=1, initial=0.0
+        ),
+        any_box=plain.max(axis=0, initial=0.0),
+        own_box=np.where(foreign_box & (plain < _SAME), 0.0, plain).max(axis=0, initial=0.0),
     )
 
 

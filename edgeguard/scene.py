@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import edges, objects
+from edgeguard.bonds import Bonds
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
-from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
+from edgeguard.pairing import SURE_OVERLAP, Pairing
 from edgeguard.rig import CameraModel, Rig
 from edgeguard.sight import CELL_PX, Sight, look
 from edgeguard.tracking import boxes
@@ -21,13 +22,11 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud, seconds
+from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud
 from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
 _SUPPORT_BAND = 0.35
-_RANGE_MEMORY_S = 1.0
-_CLOSING_MPS = 30.0
 
 
 class SceneSettings(Settings):
@@ -114,10 +113,8 @@ class SceneBuilder:
         self.sight: Sight | None = None
         self.last_sight: Sight | None = None
         self.lidar_held = np.zeros(CAMERA_CAPACITY)
-        self.partner = np.full(CAMERA_CAPACITY, -1, np.int64)
+        self.bonds = Bonds()
         self.camera_held = np.zeros(LIDAR_CAPACITY)
-        self.range_m = np.zeros(CAMERA_CAPACITY)
-        self.range_ns = np.zeros(CAMERA_CAPACITY, np.int64)
         self.stamp_ns: int | None = None
         self._camera: CameraModel | None = None
 
@@ -493,36 +490,19 @@ class Scene:
             return None
         detections = self.frame.detections
         xyxy = np.zeros((0, 4)) if detections is None else _believable(detections, self.settings)
-        track_of_detection = np.full(len(xyxy), -1, np.int64)
-        track_of_detection[t.detection[t.matched]] = np.flatnonzero(t.matched)
-        builder.partner[t.slot[t.is_new]] = -1
-        loyal = np.searchsorted(seen.id, builder.partner[t.slot])
-        loyal = np.where(np.isin(builder.partner[t.slot], seen.id), loyal, -1)
-        found = pair(
-            xyxy, track_of_detection, t.xyxy, *self._expected_range, loyal,
-            self.clipped(seen.xyxy), seen.center[:, 2], seen.matched, self.objects_are_classified,
-        )  # fmt: skip
-        own = np.flatnonzero(found.object_overlap >= SURE_OVERLAP)
-        builder.range_m[t.slot[own]] = seen.center[found.object_of[own], 2]
-        builder.range_ns[t.slot[own]] = self.frame.stamp_ns
-        builder.partner[t.slot] = np.where(
-            found.object_of >= 0, seen.id[found.object_of] if len(seen) else -1, builder.partner[t.slot]
+        whole = self.objects_are_classified
+        builder.lidar_held[t.slot[t.is_new]] = 0.0
+        builder.camera_held[seen.slot[seen.is_new]] = 0.0
+        found = builder.bonds.pair(
+            self.frame.stamp_ns, xyxy, t, self.size_range, seen, self.clipped(seen.xyxy), whole
         )
+        if whole:
+            # What both held is one thing: its past outlives either one's change of identity.
+            own = np.flatnonzero(found.object_overlap >= SURE_OVERLAP)
+            track, other = t.slot[own], seen.slot[found.object_of[own]]
+            held = np.maximum(builder.lidar_held[track], builder.camera_held[other])
+            builder.lidar_held[track] = builder.camera_held[other] = held
         return found
-
-    @cached_property
-    def _expected_range(self) -> tuple[F64, F64]:
-        """(N,) where each track should stand, metres, and the ratio (logarithm) by which it may be off.
-
-        A LiDAR that held it lately knows far better than the size of a box does.
-        """
-        t, builder = self.tracks, self._builder
-        builder.range_ns[t.slot[t.is_new]] = 0
-        ago_s = seconds(self.frame.stamp_ns - builder.range_ns[t.slot])
-        known = (builder.range_ns[t.slot] > 0) & (ago_s < _RANGE_MEMORY_S)
-        last = np.maximum(builder.range_m[t.slot], 1.0)
-        gate = np.where(known, 0.15 + _CLOSING_MPS * ago_s / last, 0.8)
-        return np.where(known, last, self.size_range), gate
 
     @cached_property
     def supported(self) -> NDArray[np.bool_]:
@@ -550,7 +530,7 @@ class Scene:
     @cached_property
     def lidar_held_s(self) -> F64:
         """(N,) how long LiDAR had confirmed each track before this frame, s; fades over seconds."""
-        t, held = self.tracks, self._builder.lidar_held
+        t, held, _ = self.tracks, self._builder.lidar_held, self.pairing
         held[t.slot[t.is_new]] = 0.0
         before = held[t.slot].copy()
         if self.new_sweep:
@@ -565,8 +545,13 @@ class Scene:
             return np.zeros(0)
         held[seen.slot[seen.is_new]] = 0.0
         before = held[seen.slot].copy()
-        if self.frame.detections is not None:
-            held[seen.slot] = _held(before, pairing.boxed >= SURE_OVERLAP, self.dt_s)
+        detections = self.frame.detections
+        if detections is not None:
+            boxed = pairing.boxed >= SURE_OVERLAP
+            if len(detections):
+                # What the camera hardly believes in, it does not hold.
+                boxed &= detections.score[pairing.box_of] >= self.settings.asserted_confidence
+            held[seen.slot] = _held(before, boxed, self.dt_s)
         return before
 
     def clipped(self, xyxy: F64) -> F64:

@@ -5,8 +5,12 @@ proportion to how surely the other sensor ought to hold it: nearer, unhidden, wh
 above all held by both until now. Raw clusters carry no class, so one that the camera never boxed tells only
 when it stands up out of nowhere: a body in the open does not appear between two sweeps.
 
-Unobservable: beyond range, hidden, at the image's border, too small, LiDAR absent, an unclassified cluster
-that neither was boxed before nor appeared in the open.
+What was held is judged by what this very pair did while both held it: how well they overlapped, how far it
+was hidden, how often one lapsed, how sure the camera was. A box that stays but slides off its object is told
+by both its sides moving the same way.
+
+Unobservable: beyond range, more hidden than before, at the image's border, too small, LiDAR absent, an
+unclassified cluster that neither was boxed before nor appeared in the open.
 Benign look-alikes: the detectors' own misses (about 6 % of boxes), mostly of objects that one of them never
 held, and of half hidden ones.
 Source: Perception Simplex (arXiv 2209.01710), made two-way and probabilistic; CARLO (arXiv 2006.16974).
@@ -24,8 +28,10 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
+from edgeguard.habits import Habits
 from edgeguard.pairing import MIN_OVERLAP, SURE_OVERLAP, Pairing
 from edgeguard.scene import Scene, covered_share
+from edgeguard.seats import Seats
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.lidar import CAPACITY
@@ -33,21 +39,26 @@ from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 # Surprisal of a disagreement on one frame, nats: how rarely good detectors disagree there.
-_HELD = 7.0
+_HELD = 8.5
 _OPEN = 7.0
 _STRAY = 1.5
-# People walk in groups, where one box or LiDAR object stands for several.
 _STRICT = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _VEHICLE = objects.GROUPS.index("vehicle")
-_NEVER = np.array([{"vehicle": 7.5, "cycle": 5.0, "person": 5.0}.get(g, 3.0) for g in objects.GROUPS])
-
-# How a box sits on its object: jitter as a share of its width and in pixels, and how long that is learnt.
-_DRIFT_SHARE = 0.07
-_DRIFT_PX = 3.0
-_DRIFT_MEMORY_S = 1.0
-_HIDDEN_MEMORY_S = 1.0
+# What the camera alone sees: LiDAR detectors overlook people beside the road for seconds, cars hardly ever.
+_NEVER = np.array([{"vehicle": 8.5, "cycle": 3.0, "person": 3.0}.get(g, 3.0) for g in objects.GROUPS])
+# Of two people side by side, one box often stands for both.
+_GROUP_M = 2.0
+_GROUPED = 0.7
+# Share of the last seconds from which a pair's lapses are nothing new.
+_FLICKER = 0.25
+_GLIMPSE_S = 0.1
+_GLIMPSED = 0.25
+_BODY = 0.6
+_INSIDE_PX = 8.0
+_DRIFT_HIDDEN = 0.75
 # Farther than this, detectors find and lose things as they please.
 _APPEAR_RANGE_M = 30.0
+_PEOPLE_RANGE_M = 28.0
 
 
 class ObjectAgreementSettings(Settings):
@@ -90,11 +101,9 @@ class ObjectAgreement:
     def reset(self) -> None:
         self._settled_s = 0.0
         self._appeared = np.zeros(CAPACITY, bool)
-        self._hidden_track = np.zeros(CAMERA_CAPACITY)
-        self._hidden_object = np.zeros(CAPACITY)
-        self._partner = np.full(CAMERA_CAPACITY, -1, np.int64)
-        self._known_s = np.zeros(CAMERA_CAPACITY)
-        self._offset = np.zeros(CAMERA_CAPACITY)
+        self._track_habits = Habits(CAMERA_CAPACITY)
+        self._object_habits = Habits(CAPACITY)
+        self._seats = Seats(CAMERA_CAPACITY)
 
     def score(self, scene: Scene) -> list[Scores]:
         seen = scene.objects
@@ -106,27 +115,50 @@ class ObjectAgreement:
         """Camera tracks that LiDAR should hold."""
         t, s, seen = scene.tracks, self.settings, scene.objects
         assert seen is not None
-        held = scene.lidar_held_s >= s.held_s
-        told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
-        told &= scene.hidden < self._bearable(
-            self._hidden_track, t.slot, t.is_new, scene.hidden, held, scene.dt_s
-        )
-        told &= (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
-        told &= scene.size_range <= s.max_range_m
+        habits = self._track_habits
+        habits.begin(t.slot[t.is_new])
+        held_s = habits.held_s(t.slot, scene.lidar_held_s)
+        held = held_s >= s.held_s
+        told = t.matched & scene.asserted & objects.SOLID[t.label]
+        whole = ~scene.truncated & (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
+        near = scene.size_range <= s.max_range_m
         if scene.objects_are_classified:
-            # A neighbour's object is no excuse for one that was held and is gone.
-            strict = held & _STRICT[t.label]
-            missed = np.where(strict, pairing.own_object, pairing.any_object) < MIN_OVERLAP
+            clear = self._clear(scene.hidden, habits.hidden(t.slot), held)
+            short = np.where(
+                held,
+                self._short(pairing.own_object, habits.overlap(t.slot)),
+                pairing.any_object < MIN_OVERLAP,
+            )
+            told &= (clear > 0) & np.where(
+                held, (scene.edge_px >= _INSIDE_PX) & (near | np.isnan(scene.size_range)), whole & near
+            )
         else:
             # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
-            missed, told = ~scene.supported, told & held
+            clear, short = (scene.hidden < s.max_hidden).astype(float), (~scene.supported).astype(float)
+            told &= held & whole & near & (clear > 0)
+        missed = short > 0
         # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
-        reach = np.where(_STRICT[t.label], 32.0, 20.0)
+        reach = np.where(_STRICT[t.label], 38.0, 20.0)
         never = _NEVER[objects.GROUP[t.label]] * np.clip((reach - scene.size_range) / 6.0, 0.0, 1.0)
-        rare = np.where(held, _HELD, never)
-        surprise = np.where(missed, rare, 0.0) * np.clip(t.confidence / 0.6, 0.0, 1.0)
+        # What LiDAR had found there, if only for a moment, is no invention of the camera's.
+        never *= np.clip(1.0 - habits.agreed_s(t.slot) / _GLIMPSE_S, _GLIMPSED, 1.0)
+        lasting = _HELD * np.clip(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
+        far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
+        lasting *= np.clip((far - np.nan_to_num(scene.size_range)) / 5.0, 0.0, 1.0)
+        rare = np.where(held, lasting, never) * short * clear
+        surprise = rare * np.clip(t.confidence / 0.6, 0.0, 1.0)
+        habits.learn(
+            t.slot,
+            told,
+            missed & t.matched,
+            held_s,
+            pairing.object_overlap,
+            scene.hidden,
+            t.score,
+            scene.dt_s,
+        )
         drift = self._drift(scene, pairing)
-        surprise = np.where(missed, surprise, np.nan_to_num(0.5 * drift**2))
+        surprise = np.maximum(surprise, np.nan_to_num(0.5 * drift**2))
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
@@ -136,7 +168,7 @@ class ObjectAgreement:
             {
                 "camera_sees": np.ones(len(t)),
                 "overlap": pairing.any_object,
-                "held_s": scene.lidar_held_s,
+                "held_s": held_s,
                 "range_m": np.where(pairing.object_of >= 0, found, scene.size_range),
                 "hidden_share": scene.hidden,
                 "drift_sigma": drift,
@@ -144,26 +176,20 @@ class ObjectAgreement:
         )
 
     def _drift(self, scene: Scene, pairing: Pairing) -> F64:
-        """How far each track's box has moved off its LiDAR object, against where it used to sit on it."""
+        """(N,) how far each track's box slid off its LiDAR object, in standard deviations of how it sits."""
         t, seen = scene.tracks, scene.objects
         drift = np.full(len(t), np.nan)
-        row = np.flatnonzero((pairing.object_of >= 0) & t.matched & _STRICT[t.label])
+        row = np.flatnonzero((pairing.object_of >= 0) & t.matched)
         if seen is None or not scene.objects_are_classified or not len(row):
             return drift
-        box, other = t.xyxy[row], scene.clipped(seen.xyxy)[pairing.object_of[row]]
-        width = np.maximum(box[:, 2] - box[:, 0], 1.0)
-        offset = ((box[:, 0] + box[:, 2]) - (other[:, 0] + other[:, 2])) / 2 / width
-        slot = t.slot[row]
-        fresh = t.is_new[row] | (self._partner[slot] != seen.id[pairing.object_of[row]])
-        self._partner[slot] = seen.id[pairing.object_of[row]]
-        self._known_s[slot] = np.where(fresh, 0.0, self._known_s[slot] + scene.dt_s)
-        self._offset[slot] = np.where(fresh, offset, self._offset[slot])
-        off = (offset - self._offset[slot]) / np.hypot(_DRIFT_SHARE, _DRIFT_PX / width)
-        # What is off does not teach where the box sits.
-        learn = np.where(np.abs(off) < 2.5, 1.0 - np.exp(-scene.dt_s / _DRIFT_MEMORY_S), 0.0)
-        self._offset[slot] += learn * (offset - self._offset[slot])
-        steady = (self._known_s[slot] >= self.settings.held_s) & ~scene.truncated[row]
-        drift[row] = np.where(steady & (scene.hidden[row] < 0.15), np.abs(off), np.nan)
+        other = pairing.object_of[row]
+        box = scene.clipped(seen.xyxy)[other]
+        off, known_s = self._seats.follow(
+            t.slot[row], t.is_new[row], seen.id[other], t.xyxy[row], box, scene.dt_s
+        )
+        steady = (known_s >= self.settings.held_s) & ~scene.truncated[row]
+        steady &= (seen.center[other, 2] <= _APPEAR_RANGE_M) & (scene.hidden[row] < _DRIFT_HIDDEN)
+        drift[row] = np.where(steady, off, np.nan)
         return drift
 
     def _objects(self, scene: Scene, pairing: Pairing) -> Scores:
@@ -175,22 +201,43 @@ class ObjectAgreement:
         hidden = self._hidden(scene, box)
         width = scene.image_size[0] if scene.image_size else 0.0
         told = seen.matched & (seen.probability >= s.min_probability) & (seen.center[:, 2] <= s.max_range_m)
-        told &= (visible > 0.9) & (box[:, 3] - box[:, 1] >= s.min_height_px)
-        told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
+        told &= (visible > 0.7) & (box[:, 3] - box[:, 1] >= s.min_height_px)
+        told &= (box[:, 0] >= _INSIDE_PX) & (box[:, 2] <= width - _INSIDE_PX)
         told &= scene.frame.detections is not None
-        held = (scene.camera_held_s >= s.held_s) | self._orphaned(scene, box)
+        habits = self._object_habits
+        habits.begin(seen.slot[seen.is_new])
+        held_s = habits.held_s(seen.slot, scene.camera_held_s)
+        orphaned = self._orphaned(scene, box)
+        held = (held_s >= s.held_s) | orphaned
         appeared = self._appear(scene, hidden)
+        clear = self._clear(hidden, habits.hidden(seen.slot), held)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
-        bearable = self._bearable(self._hidden_object, seen.slot, seen.is_new, hidden, held, scene.dt_s)
-        told &= hidden < np.where(appeared, 2.0 * s.max_hidden, bearable)
+        clear = np.where(appeared & ~held, hidden < 2.0 * s.max_hidden, clear)
+        told &= (clear > 0) & (
+            held | (visible > 0.9) & (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
+        )
         if not scene.objects_are_classified:
             told &= held | appeared
-        strict = appeared | (held & ((seen.label < 0) | _STRICT[seen.label]))
-        missed = np.where(strict, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        other = np.where(appeared | held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        # Clusters merge and break: how well one usually overlaps says little of the next.
+        usual = habits.overlap(seen.slot)
+        gone = self._short(pairing.own_box, usual) if scene.objects_are_classified else other
+        short = np.where(held, gone, other)
+        clear = clear * np.where(self._grouped(scene), _GROUPED, 1.0)
+        missed = short > 0
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        surprise = np.where(missed, np.where(held, _HELD, np.where(appeared, stray, _STRAY)), 0.0)
+        lasting = _HELD * np.clip(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
+        # A detector lets go of what it hardly believed in.
+        believed = np.where(orphaned, 1.0, habits.belief(seen.slot))
+        lasting *= np.clip((believed - 0.25) / 0.35, 0.0, 1.0)
+        surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
+        detections = scene.frame.detections
+        score = np.zeros(len(seen))
+        if detections is not None and len(detections):
+            score = detections.score[pairing.box_of].astype(np.float64)
+        habits.learn(seen.slot, told, missed & seen.matched, held_s, pairing.boxed, hidden, score, scene.dt_s)
         return Scores(
             SubjectKind.LIDAR_OBJECT,
             seen.id,
@@ -199,7 +246,7 @@ class ObjectAgreement:
             {
                 "camera_sees": np.zeros(len(seen)),
                 "overlap": pairing.any_box,
-                "held_s": scene.camera_held_s,
+                "held_s": held_s,
                 "range_m": seen.center[:, 2],
                 "hidden_share": hidden,
                 "drift_sigma": np.full(len(seen), np.nan),
@@ -217,22 +264,29 @@ class ObjectAgreement:
         orphaned: NDArray[np.bool_] = np.any(boxes.iou(t.xyxy[lost], box) >= SURE_OVERLAP, axis=0)
         return orphaned
 
-    def _bearable(
-        self,
-        usual: F64,
-        slot: NDArray[np.intp],
-        is_new: NDArray[np.bool_],
-        hidden: F64,
-        held: NDArray[np.bool_],
-        dt_s: float,
-    ) -> F64:
-        """Return (N,) how far each subject may be hidden and still be missed: as far as when both held it."""
-        usual[slot[is_new]] = 0.0
-        # Until both hold it, what hides it now is usual; from then on that moves slowly.
-        learn = np.where(held, 1.0 - np.exp(-dt_s / _HIDDEN_MEMORY_S), 1.0)
-        usual[slot] += learn * (hidden - usual[slot])
-        bearable: F64 = np.where(held, np.clip(usual[slot] + 0.15, 0.0, 0.5), 0.0)
-        return np.maximum(bearable, self.settings.max_hidden)
+    def _clear(self, hidden: F64, usual: F64, held: NDArray[np.bool_]) -> F64:
+        """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""
+        bearable = np.maximum(np.where(held, usual + 0.1, 0.0), self.settings.max_hidden)
+        clear: F64 = np.clip((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
+        clear *= (1.0 - 0.4 * hidden) * np.clip((0.95 - hidden) / 0.15, 0.0, 1.0)
+        return np.where(held, clear, hidden < self.settings.max_hidden)
+
+    def _grouped(self, scene: Scene) -> NDArray[np.bool_]:
+        """(M,) whether a LiDAR object is a person beside another: one box often stands for both."""
+        seen = scene.objects
+        assert seen is not None
+        person = (seen.label >= 0) & ~_STRICT[seen.label] & (seen.probability >= 0.5)
+        gap = seen.center[:, None, (0, 2)] - seen.center[None, :, (0, 2)]
+        near = np.hypot(gap[..., 0], gap[..., 1]) < _GROUP_M
+        near &= person[:, None] & person[None, :]
+        grouped: NDArray[np.bool_] = np.count_nonzero(near, axis=1) > 1
+        return grouped
+
+    @staticmethod
+    def _short(overlap: F64, usual: F64) -> F64:
+        """Return (N,) how surely an overlap is not the pair's usual one, 0 to 1."""
+        share: F64 = np.clip((0.55 - overlap / np.maximum(usual, SURE_OVERLAP)) / 0.25, 0.0, 1.0)
+        return share
 
     def _hidden(self, scene: Scene, box: F64) -> F64:
         """Share of an object's box that nearer objects or camera tracks cover."""
@@ -240,9 +294,9 @@ class ObjectAgreement:
         assert seen is not None
         inner = boxes.intersection(box, box) / np.maximum(boxes.area(box)[:, None], 1e-9)
         nearer = seen.center[None, :, 2] < seen.center[:, None, 2] - 1.0
-        by_object = (
-            np.where(nearer & seen.matched[None, :], inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
-        )
+        # What is likelier not there hides nothing.
+        nearer &= (seen.matched & (seen.probability >= _BODY))[None, :]
+        by_object = np.where(nearer, inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
         return np.maximum(by_object, covered_share(box, scene.occluders))
 
     def _appear(self, scene: Scene, hidden: F64) -> NDArray[np.bool_]:

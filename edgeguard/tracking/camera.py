@@ -21,6 +21,7 @@ from edgeguard.types import F64, I64, Detections, seconds
 
 CAPACITY = 256
 _CONFIDENCE_S = 0.33
+_HEIGHT_CHANGE = 0.5
 _GROWTH_MEMORY_S = 0.15
 _APART = 1e3
 
@@ -216,7 +217,11 @@ class CameraTracker:
         share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)[:, None]
         overlap = boxes.iou(boxes.grown(predicted, share), boxes.grown(xyxy, 0.05))
         other = objects.GROUP[self._label[slots]][:, None] != objects.GROUP[label][None, :]
-        cost = np.where(overlap >= self.settings.min_iou, 1.0 - overlap + 0.15 * other, _APART)
+        # Neighbours overlap in the image, but a body keeps its height from frame to frame.
+        height = np.log(np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0))
+        change = np.abs(self._bank.position[slots, 3][:, None] - height[None, :])
+        same = (overlap >= self.settings.min_iou) & (change < _HEIGHT_CHANGE + 0.5 * dt_s)
+        cost = np.where(same, 1.0 - overlap + 0.15 * other + 0.5 * change, _APART)
         high = score >= self.settings.high_score
         rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
         if high.all() or len(rows) == len(slots):

@@ -1,0 +1,116 @@
+"""Which track has been which LiDAR object lately: what pairing needs to know of the past."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
+from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
+from edgeguard.tracking.camera import Tracks
+from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
+from edgeguard.tracking.lidar import LidarObjects
+from edgeguard.types import F64, I64, seconds
+
+_MEMORY_S = 1.0
+_UNKNOWN = 0.5
+# How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
+# middle jumps as parts of it come into view.
+_STRAY_MPS = 6.0
+_CLOSING_MPS = 30.0
+
+
+class Bonds:
+    """Per track its last object and where that stood; per object its last track."""
+
+    def __init__(self) -> None:
+        self._partner = np.full(CAMERA_CAPACITY, -1, np.int64)
+        self._partner_ns = np.zeros(CAMERA_CAPACITY, np.int64)
+        self._range_m = np.zeros(CAMERA_CAPACITY)
+        self._rate_mps = np.zeros(CAMERA_CAPACITY)
+        self._range_ns = np.zeros(CAMERA_CAPACITY, np.int64)
+        self._size = np.full(CAMERA_CAPACITY, np.nan)
+        self._track = np.full(LIDAR_CAPACITY, -1, np.int64)
+        self._track_ns = np.zeros(LIDAR_CAPACITY, np.int64)
+
+    def pair(
+        self,
+        stamp_ns: int,
+        detections: F64,
+        t: Tracks,
+        size_range: F64,
+        seen: LidarObjects,
+        box: F64,
+        whole: bool,
+    ) -> Pairing:
+        """Pair this frame's detections and objects, and remember what was surely paired.
+
+        Args:
+            stamp_ns: of the frame.
+            detections: (D, 4) boxes of this frame.
+            t: the tracks, N of them.
+            size_range: (N,) range at which a track's class fills its box, metres; NaN unknown.
+            seen: the LiDAR objects, M of them.
+            box: (M, 4) their boxes, cut to the image.
+            whole: as in `pair`.
+        """
+        self._partner[t.slot[t.is_new]] = -1
+        self._range_ns[t.slot[t.is_new]] = 0
+        self._size[t.slot[t.is_new]] = np.nan
+        self._track[seen.slot[seen.is_new]] = -1
+        track_of_detection = np.full(len(detections), -1, np.int64)
+        track_of_detection[t.detection[t.matched]] = np.flatnonzero(t.matched)
+        expected, gate = self._expected_range(stamp_ns, t, size_range, whole)
+        found = pair(
+            detections, track_of_detection, t.xyxy, expected, gate, self._size[t.slot] * size_range,
+            _row(seen.id, self._partner[t.slot]), box, seen.center[:, 2], seen.matched,
+            self._rivals(stamp_ns, t, seen), whole,
+        )  # fmt: skip
+        own = np.flatnonzero(found.object_of >= 0)
+        of, slot = found.object_of[own], t.slot[own]
+        self._partner[slot] = seen.id[of]
+        sure = found.object_overlap[own] >= SURE_OVERLAP
+        own, of, slot = own[sure], of[sure], slot[sure]
+        self._range_m[slot], self._range_ns[slot] = seen.center[of, 2], stamp_ns
+        self._rate_mps[slot] = np.where(whole & (seen.hits[of] >= 3), seen.velocity[of, 1], 0.0)
+        self._partner_ns[slot] = stamp_ns
+        size = seen.center[of, 2] / size_range[own]
+        known = np.isfinite(self._size[slot]) & np.isfinite(size)
+        self._size[slot] = np.where(known, 0.8 * self._size[slot] + 0.2 * size, size)
+        self._track[seen.slot[of]], self._track_ns[seen.slot[of]] = t.id[own], stamp_ns
+        return found
+
+    def _expected_range(self, stamp_ns: int, t: Tracks, size_range: F64, whole: bool) -> tuple[F64, F64]:
+        """(N,) where each track should stand, metres, and the ratio (logarithm) by which it may be off.
+
+        A LiDAR that held it lately knows far better than the size of a box does.
+        """
+        ago_s = seconds(stamp_ns - self._range_ns[t.slot])
+        known = (self._range_ns[t.slot] > 0) & (ago_s < _MEMORY_S)
+        last = np.maximum(self._range_m[t.slot] + self._rate_mps[t.slot] * np.minimum(ago_s, _MEMORY_S), 1.0)
+        stray = _STRAY_MPS if whole else _CLOSING_MPS
+        return np.where(known, last, size_range), np.where(known, 0.15 + stray * ago_s / last, _UNKNOWN)
+
+    def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> NDArray[np.bool_]:
+        """(N, M) whether a track and an object were seen beside each other's surely paired partner.
+
+        Then they are two things, however well one covers the other now.
+        """
+        partner, track = self._partner[t.slot], self._track[seen.slot]
+        held_ns, boxed_ns = self._partner_ns[t.slot], self._track_ns[seen.slot]
+        object_began = stamp_ns - np.round(seen.age_s * 1e9).astype(np.int64)
+        track_began = stamp_ns - np.round(t.age_s * 1e9).astype(np.int64)
+        other_object = (partner >= 0)[:, None] & (seen.id[None, :] != partner[:, None])
+        other_object &= object_began[None, :] < held_ns[:, None]
+        other_track = (track >= 0)[None, :] & (t.id[:, None] != track[None, :])
+        other_track &= track_began[:, None] < boxed_ns[None, :]
+        rivals: NDArray[np.bool_] = other_object | other_track
+        return rivals
+
+
+def _row(ids: I64, wanted: I64) -> I64:
+    """(K,) rows of wanted identities among ascending ones, -1 where there is none."""
+    if not len(ids):
+        return np.full(len(wanted), -1, np.int64)
+    row = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[row] == wanted, row, -1)

@@ -1,0 +1,112 @@
+"""What each subject was like while both sensors held it: against that, a disagreement is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard.tracking.kalman import Slots
+from edgeguard.types import F64
+
+_MEMORY_S = 1.0
+# A disagreement that has lasted this long is how things are.
+_RUN_S = 1.0
+_BELIEF_MEMORY_S = 0.3
+_FLICKER_MEMORY_S = 2.0
+# Frames' worth of agreement that a subject must earn against its own lapses.
+_PRIOR_S = 0.5
+
+
+class Habits:
+    """Per subject: how long both held it, how they overlapped, how far it was hidden, how often one lapsed.
+
+    A run of disagreement does not teach until it is over: what lasts stays strange.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._held_s = np.zeros(capacity)
+        self._overlap = np.zeros(capacity)
+        self._hidden = np.zeros(capacity)
+        self._belief = np.zeros(capacity)
+        self._run_s = np.zeros(capacity)
+        self._told_s = np.zeros(capacity)
+        self._lapsed_s = np.zeros(capacity)
+
+    def begin(self, slots: Slots) -> None:
+        """Forget who had these slots before."""
+        for a in (self._held_s, self._overlap, self._hidden, self._belief, self._run_s):
+            a[slots] = 0.0
+        self._told_s[slots] = self._lapsed_s[slots] = 0.0
+
+    def held_s(self, slots: Slots, now_s: F64) -> F64:
+        """Return (S,) how long both held it before the present run, or until now without one."""
+        running = (self._run_s[slots] > 0) & (self._run_s[slots] < _RUN_S)
+        return np.where(running, np.maximum(self._held_s[slots], now_s), now_s)
+
+    def overlap(self, slots: Slots) -> F64:
+        """Return (S,) the usual overlap of both, 0 unknown."""
+        overlap: F64 = self._overlap[slots]
+        return overlap
+
+    def hidden(self, slots: Slots) -> F64:
+        """Return (S,) the usual hidden share."""
+        hidden: F64 = self._hidden[slots]
+        return hidden
+
+    def belief(self, slots: Slots) -> F64:
+        """Return (S,) the camera's score of late."""
+        belief: F64 = self._belief[slots]
+        return belief
+
+    def lapses(self, slots: Slots) -> F64:
+        """Return (S,) share of the last seconds, before the present run, in which one did not see it."""
+        lapses: F64 = self._lapsed_s[slots] / (self._told_s[slots] + _PRIOR_S)
+        return lapses
+
+    def agreed_s(self, slots: Slots) -> F64:
+        """Return (S,) for how long, of the last seconds before the present run, both saw it."""
+        agreed: F64 = self._told_s[slots] - self._lapsed_s[slots]
+        return agreed
+
+    def learn(
+        self,
+        slots: Slots,
+        told: NDArray[np.bool_],
+        missed: NDArray[np.bool_],
+        held_s: F64,
+        overlap: F64,
+        hidden: F64,
+        score: F64,
+        dt_s: float,
+    ) -> None:
+        """Take this frame in.
+
+        Args:
+            slots: (S,) rows.
+            told: (S,) whether the other sensor could be expected to see it.
+            missed: (S,) whether it did not.
+            held_s: (S,) how long both have held it.
+            overlap: (S,) of both, where it was not missed.
+            hidden: (S,) hidden share.
+            score: (S,) the camera's, where it was not missed.
+            dt_s: since the frame before, s.
+        """
+        gone, kept = slots[told & missed], slots[~missed]
+        fresh = gone[self._run_s[gone] <= 0]
+        self._held_s[fresh] = held_s[told & missed][self._run_s[gone] <= 0]
+        self._run_s[gone] += dt_s
+        fade = np.exp(-dt_s / _FLICKER_MEMORY_S)
+        # What was never seen before has not lapsed.
+        run_s = np.where(self._told_s[kept] > 0, self._run_s[kept], 0.0)
+        self._lapsed_s[kept] = fade * (self._lapsed_s[kept] + run_s)
+        self._told_s[kept] = fade * (self._told_s[kept] + run_s) + dt_s
+        self._run_s[kept] = 0.0
+        first = self._told_s[kept] <= 1.5 * dt_s
+        memories = (
+            (self._overlap, overlap, _MEMORY_S),
+            (self._hidden, hidden, _MEMORY_S),
+            (self._belief, score, _BELIEF_MEMORY_S),
+        )
+        for memory, now, memory_s in memories:
+            rate = np.where(first, 1.0, 1.0 - np.exp(-dt_s / memory_s))
+            memory[kept] += rate * (now[~missed] - memory[kept])
