@@ -1,11 +1,12 @@
 """From what clean drives showed to the evidence at which each check alarms.
 
 The CUSUM of a benign check rises from 0 and falls back to it: an excursion. How often excursions reach a
-height is a rate per hour, counted where the drives reached it and continued by an exponential tail where
-they did not, as the excursions of a random walk with negative drift have (Cramér–Lundberg; Asmussen, Applied
-Probability and Queues, ch. XIII). The tail is the predictive one: of m exponential excesses with sum S, the
-next exceeds x with probability (1 + x/S)^−m exactly, so that a short calibration pays with higher thresholds.
-Excursions of one subject are one witness of the tail's scale, since frames of a track are dependent.
+height is a rate per hour, counted where the drives reached it (over the j-th highest of T hours come j in the
+next T hours on average, whatever their law) and continued by an exponential tail where they did not, as the
+excursions of a random walk with negative drift have (Cramér–Lundberg; Asmussen, Applied Probability and
+Queues, ch. XIII). The tail is the predictive one: of m exponential excesses with sum S, the next exceeds x
+with probability (1 + x/S)^−m exactly, so that a short calibration pays with higher thresholds. Excursions of
+one subject are one witness of the tail's scale, since frames of a track are dependent.
 """
 
 from __future__ import annotations
@@ -58,17 +59,20 @@ class Tail(Settings):
 
     def rate(self, height: float, hours: float, floor: float) -> float:
         """Return expected excursions per hour that reach a height at or above the level."""
-        rates = [sum(peak >= height for peak in self.above) / hours]
-        for level, above, m in self._fits():
-            if height >= level:
-                beyond = (height - level) / (m * _scale(above, level, floor))
-                rates.append((len(above) + 1) / hours * (1.0 + beyond) ** -m)
-        return max(rates)
+        if self.above and height <= self.above[0]:
+            return (1 + sum(peak >= height for peak in self.above)) / hours
+        fitted = [
+            (len(above) + 1) / hours * (1.0 + (height - level) / (m * _scale(above, level, floor))) ** -m
+            for level, above, m in self._fits()
+        ]
+        return min(max(fitted), 1.0 / hours)
 
     def threshold(self, rate: float, hours: float, lowest: float, floor: float) -> float:
         """Return the least height, at least `lowest`, that excursions reach at most `rate` times an hour."""
-        allowed = int(rate * hours)
-        heights = [lowest, self.above[allowed] + 1e-6 if allowed < len(self.above) else 0.0]
+        rank = int(rate * hours + 1e-9)
+        if rank >= 1:
+            return max(lowest, self.above[rank - 1] + 1e-6 if rank <= len(self.above) else self.level)
+        heights = [lowest, self.above[0] + 1e-6 if self.above else self.level]
         for level, above, m in self._fits():
             odds: float = max((len(above) + 1) / hours / rate, 1.0)
             heights.append(level + m * _scale(above, level, floor) * (odds ** (1.0 / m) - 1.0))

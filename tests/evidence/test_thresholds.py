@@ -56,6 +56,16 @@ def test_a_short_calibration_keeps_its_promise_on_average_over_calibrations() ->
     assert np.median(true) > budget / 10, "no more cautious than need be"
 
 
+def test_within_the_data_the_expected_rate_is_counted_whatever_the_law() -> None:
+    """Over the j-th highest of T hours come j in the next T hours on average: even for a law without mean."""
+    rng = np.random.default_rng(0)
+    coming = []
+    for _ in range(400):
+        seen, after = (5.0 + rng.pareto(0.5, rng.poisson(30)) for _ in range(2))
+        coming.append(np.count_nonzero(after >= tail(list(seen)).threshold(3.0, 1.0, 5.5, 2.5)))
+    assert np.mean(coming) == pytest.approx(3.0, abs=0.45)
+
+
 def test_rates_fall_with_height_and_never_claim_less_than_was_seen() -> None:
     t = tail([6.0, 8.0, 8.0, 12.0, 30.0, 41.0])
     heights = np.linspace(5, 80, 200)
@@ -72,7 +82,10 @@ def test_no_single_step_alarms_even_where_nothing_was_ever_strange() -> None:
 
 
 def test_shares_of_the_budget_add_up_to_it() -> None:
-    tails = {"box_motion": {TRACK: tail([9.0] * 12)}, "flow": {TRACK: tail([60.0, 80.0] * 8)}}
+    tails = {
+        "box_motion": {TRACK: tail([*np.linspace(5.5, 9, 12)])},
+        "flow": {TRACK: tail([*np.linspace(20, 80, 16)])},
+    }
     made = calibration(tails=tails)
     limits = made.thresholds(4.0, ["box_motion", "flow", "ensemble"])
     assert set(limits) == {("box_motion", TRACK), ("flow", TRACK)}
