@@ -1,0 +1,62 @@
+"""A class that changes in mid-life, and changes that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from edgeguard.types import Frame
+from edgeguard.verdict import Alarm
+from tests.checks.stage import CLASSES, Thing, alarms, drive
+
+AHEAD = Thing("car", lambda t: (0.5, 15.0))
+WALKER = Thing("person", lambda t: (-3.0 + t, 12.0), width=0.7, height=1.75, length=0.6)
+
+
+def called(frames: Iterable[Frame], name: Callable[[int], str]) -> Iterator[Frame]:
+    """The frames with the only box called as told, by frame number."""
+    for i, frame in enumerate(frames):
+        assert frame.detections is not None
+        label = np.full(len(frame.detections), CLASSES.index(name(i)), np.int32)
+        yield replace(frame, detections=replace(frame.detections, class_id=label))
+
+
+def flips(frames: Iterable[Frame]) -> list[tuple[float, Alarm]]:
+    return [(t, a) for t, a in alarms(frames) if a.check == "class_stability"]
+
+
+def test_a_class_that_stays_is_stable() -> None:
+    assert not flips(drive([AHEAD, WALKER], 5.0))
+
+
+def test_a_car_that_becomes_a_person_is_told_in_half_a_second() -> None:
+    found = flips(called(drive([AHEAD], 3.0), lambda i: "person" if i >= 15 else "car"))
+    assert found and 1.5 <= found[0][0] <= 2.0
+    assert found[0][1].cause.value == "camera"
+
+
+def test_a_short_life_is_enough() -> None:
+    found = flips(called(drive([AHEAD], 2.0), lambda i: "person" if i >= 7 else "car"))
+    assert found and found[0][0] <= 1.2
+
+
+def test_a_single_frame_is_not() -> None:
+    assert not flips(called(drive([AHEAD], 4.0), lambda i: "person" if i in (15, 28) else "car"))
+
+
+def test_a_van_may_be_called_a_truck() -> None:
+    assert not flips(called(drive([AHEAD], 4.0), lambda i: "truck" if i >= 15 else "car"))
+
+
+def test_a_rider_may_be_boxed_as_the_bicycle_now_and_then() -> None:
+    name: Callable[[int], str] = lambda i: "bicycle" if i % 9 in (7, 8) else "person"  # noqa: E731
+    assert not flips(called(drive([WALKER], 5.0), name))
+
+
+def test_a_track_swapped_onto_another_body_has_not_changed_its_class() -> None:
+    # One leaves, the other stands where it stood: another shape with another name.
+    car = replace(AHEAD, score=lambda t: 0.9 if t < 1.5 else 0.0)
+    walker = Thing("person", lambda t: (0.5, 13.0), 0.7, 1.75, 0.6, score=lambda t: 0.9 if t >= 1.5 else 0.0)
+    assert not flips(drive([car, walker], 3.0))

@@ -1,0 +1,136 @@
+"""One sensor loses, invents or shifts what the other sees; and what looks like that but is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeguard.replay import replay as replay_bag
+from edgeguard.types import Frame
+from edgeguard.verdict import Alarm, SubjectKind
+from tests.checks.stage import START_NS, Thing, alarms, drive
+
+AHEAD = Thing("car", lambda t: (0.5, 15.0))
+ONSET_S = 2.0
+
+
+def seen_until(end: float, thing: Thing) -> Thing:
+    return replace(thing, score=lambda t: 0.9 if t < end else 0.0)
+
+
+def lidar_loses(frames: Iterable[Frame], index: int, *, since: float = ONSET_S) -> Iterator[Frame]:
+    """The frames without one LiDAR object from a time on."""
+    for frame in frames:
+        found = frame.lidar_detections
+        if found is not None and (frame.stamp_ns - START_NS) * 1e-9 >= since - 1e-6:
+            keep = np.arange(len(found)) != index
+            frame = replace(
+                frame,
+                lidar_detections=replace(
+                    found,
+                    center=found.center[keep],
+                    size=found.size[keep],
+                    orientation=found.orientation[keep],
+                    score=found.score[keep],
+                    class_id=found.class_id[keep],
+                ),
+            )
+        yield frame
+
+
+def disagreements(frames: Iterable[Frame]) -> list[tuple[float, Alarm]]:
+    return [(t, a) for t, a in alarms(frames) if a.check == "object_agreement"]
+
+
+def first(frames: Iterable[Frame], kind: SubjectKind, *, onset: float = ONSET_S) -> float:
+    """How long after its onset an attack was first told, s; nothing may be told before."""
+    found = disagreements(frames)
+    assert all(t >= onset for t, _ in found), [(t, a.reason) for t, a in found]
+    return min((t for t, a in found if a.subject.kind is kind), default=np.inf) - onset
+
+
+def test_what_both_hold_is_no_disagreement() -> None:
+    beside = Thing("person", lambda t: (3.0, 12.0), width=0.6, height=1.75, length=0.6)
+    assert not disagreements(drive([AHEAD, beside], 6.0))
+
+
+def test_a_car_that_the_camera_loses_in_plain_view() -> None:
+    assert first(drive([seen_until(ONSET_S, AHEAD)], 3.0), SubjectKind.LIDAR_OBJECT) <= 0.5
+
+
+def test_a_car_that_lidar_loses_in_plain_view() -> None:
+    assert first(lidar_loses(drive([AHEAD], 3.0), 0), SubjectKind.TRACK) <= 0.5
+
+
+@pytest.mark.parametrize("lost", ["camera", "lidar"])
+def test_a_neighbour_is_no_excuse_for_one_that_is_gone(lost: str) -> None:
+    # Partly behind the lost one and half as far again: its box covers a good part of the other's.
+    neighbour = Thing("car", lambda t: (1.3, 19.0))
+    if lost == "camera":
+        frames: Iterable[Frame] = drive([seen_until(ONSET_S, AHEAD), neighbour], 3.0)
+        assert first(frames, SubjectKind.LIDAR_OBJECT) <= 0.5
+    else:
+        frames = lidar_loses(drive([AHEAD, neighbour], 3.0), 0)
+        assert first(frames, SubjectKind.TRACK) <= 0.5
+
+
+def test_one_held_half_hidden_may_be_missed_just_as_well() -> None:
+    behind, front = Thing("car", lambda t: (1.6, 22.0)), Thing("car", lambda t: (0.4, 14.0))
+    assert first(drive([seen_until(ONSET_S, behind), front], 3.0), SubjectKind.LIDAR_OBJECT) <= 0.5
+
+
+@pytest.mark.parametrize("slide", [-1.0, 1.0])
+def test_a_box_that_slides_off_its_object(slide: float) -> None:
+    width_px = 1.7 * 720 / 13
+    moved = replace(AHEAD, shift_px=lambda t: slide * width_px * max(0.0, t - ONSET_S + 0.1))
+    found = disagreements(drive([moved], 3.0))
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+    assert "slid off" in found[0][1].reason
+
+
+def test_a_box_that_only_grows_has_not_slid() -> None:
+    grown = replace(AHEAD, scale=lambda t: 1.0 + 0.25 * np.clip(t - ONSET_S, 0, 1))
+    assert not disagreements(drive([grown], 4.0))
+
+
+def test_a_car_that_only_the_camera_sees() -> None:
+    ghost = Thing("car", lambda t: (0.5, 15.0), score=lambda t: 0.9 if t >= ONSET_S else 0.0)
+    other = Thing("car", lambda t: (-6.0, 20.0))
+    assert first(lidar_loses(drive([other, ghost], 3.0), 1, since=0.0), SubjectKind.TRACK) <= 0.5
+
+
+def test_what_the_camera_hardly_believed_in_may_go() -> None:
+    doubted = replace(AHEAD, score=lambda t: 0.32 if t < ONSET_S else 0.0)
+    assert not disagreements(drive([doubted], 2.6))
+
+
+def test_what_lidar_found_if_only_for_a_moment_is_no_invention() -> None:
+    far = Thing("car", lambda t: (0.5, 27.0))
+
+    def flickers(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for i, frame in enumerate(frames):
+            yield next(lidar_loses([frame], 0, since=1e9 if i % 7 == 3 else 0.0))
+
+    assert not disagreements(flickers(drive([far], 4.0)))
+
+
+def test_one_that_passes_behind_another_may_go() -> None:
+    behind = Thing("car", lambda t: (0.5, 25.0), score=lambda t: 0.9 if t < 1.7 else 0.0)
+    front = Thing("truck", lambda t: (min(0.5, -6.0 + 3.8 * t), 10.0), width=2.5, height=3.0, length=6.0)
+    assert not disagreements(drive([behind, front], 4.0))
+
+
+@pytest.mark.parametrize("name", ["kitti_0002", "kitti_0014", "kitti_0016"])
+def test_turns_and_groups_of_people_raise_nothing(shared: Path, tmp_path: Path, name: str) -> None:
+    """Where identities slip: a turn shifts boxes by their own width a frame, people walk side by side."""
+    summary = replay_bag(shared / "data" / "kitti_tracking" / name, out=tmp_path / "out")
+    assert summary.alarms["object_agreement"] == 0
+
+
+def test_absent_lidar_is_unobservable() -> None:
+    drop: Callable[[float], float] = lambda t: 0.9 if t < ONSET_S else 0.0  # noqa: E731
+    assert not disagreements(drive([replace(AHEAD, score=drop)], 3.0, lidar=False))
