@@ -215,6 +215,15 @@ class Monitor:
             has_image=not frame.silent,
         )
 
+    def require_engine(self, engine: str) -> None:
+        """Refuse a calibration that was made with another engine than the one that detects.
+
+        Raises:
+            ParameterError: it was; the message names both.
+        """
+        if self._calibration is not None and (why := self._calibration.misfit(engine=engine)):
+            raise ParameterError("calibration", [f"calibration = {self._settings.calibration!r}: {why}"])
+
     def _require_camera(self, frame: Frame) -> None:
         camera = frame.rig.camera if frame.rig is not None else None
         if camera is None or camera is self._camera:

@@ -121,7 +121,10 @@ def replay(
         reader = stack.enter_context(BagReader(bag, topics=topics, partial=partial))
         detector = _detector(reader, settings, engine, stack)
         results = stack.enter_context(_Results(bag, out))
-        drive = _Drive(settings, _monitor(settings.monitor, stack), reader, detector, results, on_progress)
+        monitor = _monitor(settings.monitor, stack)
+        if detector is not None:
+            monitor.require_engine(detector.name)
+        drive = _Drive(settings, monitor, reader, detector, results, on_progress)
         drive.run()
         source = Source(
             bag=str(bag),

@@ -52,10 +52,17 @@ class Scores:
 
 
 class Check(Protocol):
-    """One measurement. Holds no thresholds; its parameters are physical. Checks do not import each other."""
+    """One measurement. Holds no thresholds; its parameters are physical. Checks do not import each other.
+
+    Attributes:
+        name: as in parameters, verdicts and docs.
+        needs: what a frame must hold for it to observe anything.
+        sees: the attacks of `edgeguard.redteam.catalogue` that it can tell, given its sensors.
+    """
 
     name: str
     needs: frozenset[Channel]
+    sees: frozenset[str]
 
     def score(self, scene: Scene) -> Sequence[Scores]:
         """Measure a frame: one `Scores` per kind of subject."""
