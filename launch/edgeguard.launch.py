@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from launch import LaunchDescription, LaunchDescriptionEntity
+from launch import LaunchDescription, LaunchDescriptionEntity, Substitution
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import IfCondition, UnlessCondition
-from launch.substitutions import LaunchConfiguration
+from launch.conditions import IfCondition
+from launch.substitutions import AndSubstitution, LaunchConfiguration, NotSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).resolve().parent.parent
 PROFILE = SHARE / "config" / "fastdds_large_data.xml"
 
+RESPAWN_DELAY_S = 1.0
+"""Long enough that a mistake in the parameters does not fill the log."""
+
 ARGUMENTS = {
     "params_file": (str(SHARE / "config" / "monitor.param.yaml"), "parameter file of all nodes"),
     "namespace": ("", "namespace of all nodes"),
     "engine": ("yolox_nano", "perception engine: a name under engines/ or a path to an engine.yaml"),
     "perception": ("true", "false: the detections come from another detector"),
+    "composed": ("false", "true: perception and monitor in one process, for small boards"),
+    "failsafe": ("true", "false: another camera's launch brings the one fail-safe up"),
     "transport": ("raw", "type of the image topic: raw or compressed"),
     "image": ("/camera/image", "camera images"),
     "camera_info": ("/camera/camera_info", "camera model"),
@@ -59,43 +64,54 @@ def _transport() -> list[LaunchDescriptionEntity]:
 
 
 def _nodes() -> list[Node]:
-    """The three nodes; the fail-safe first, since it holds the vehicle until the others are up."""
+    """All nodes; the fail-safe first, since it holds the vehicle until the others are up."""
     argument = LaunchConfiguration
     managed = {"autostart": ParameterValue(argument("autostart"), value_type=bool)}
     transport = {"inputs.transport": argument("transport")}
-    running = UnlessCondition(argument("build_only"))
-    build_only = {"build_only": ParameterValue(argument("build_only"), value_type=bool)}
-    failsafe = _node(
-        "failsafe_node",
-        [{"state_file": ParameterValue(argument("state_file"), value_type=str)}],
-        {
-            "input/verdict": argument("verdict"),
-            "output/fail_safe": argument("fail_safe"),
-            "output/level": argument("level"),
-        },
-        running,
-    )
-    monitor = _node(
-        "monitor_node",
-        [managed, transport, {"inputs.expected": ParameterValue(argument("expected"), value_type=list[str])}],
-        {
-            f"input/{name}": argument(name)
-            for name in ("image", "camera_info", "points", "detections", "lidar_detections", "odometry")
-        }
-        | {"output/verdict": argument("verdict")},
-        running,
-    )
-    perception = _node(
-        "perception_node",
-        [managed, build_only, transport, {"engine": ParameterValue(argument("engine"), value_type=str)}],
-        {"input/image": argument("image"), "output/detections": argument("detections")},
-        IfCondition(argument("perception")),
-    )
-    return [failsafe, monitor, perception]
+    engine = {"engine": ParameterValue(argument("engine"), value_type=str)}
+    expected = {"inputs.expected": ParameterValue(argument("expected"), value_type=list[str])}
+    streams = {
+        f"input/{name}": argument(name)
+        for name in ("image", "camera_info", "points", "detections", "lidar_detections", "odometry")
+    } | {"output/verdict": argument("verdict")}
+    found = {"output/detections": argument("detections")}
+    watched = {
+        "input/verdict": argument("verdict"),
+        "output/fail_safe": argument("fail_safe"),
+        "output/level": argument("level"),
+    }
+    image = {"input/image": argument("image")}
+    state = {"state_file": ParameterValue(argument("state_file"), value_type=str)}
+    running = NotSubstitution(argument("build_only"))
+    apart = AndSubstitution(running, NotSubstitution(argument("composed")))
+    return [
+        _node("failsafe_node", [state], watched, AndSubstitution(running, argument("failsafe"))),
+        _node("monitor_node", [managed, transport, expected], streams, apart),
+        _node(
+            "perception_node",
+            [managed, transport, engine],
+            image | found,
+            AndSubstitution(apart, argument("perception")),
+        ),
+        _node(
+            "edgeguard_node",
+            [managed, transport, expected, engine],
+            streams | found,
+            AndSubstitution(running, argument("composed")),
+        ),
+        _node(
+            "perception_node", [engine, {"build_only": True}], image, argument("build_only"), respawn=False
+        ),
+    ]
 
 
 def _node(
-    name: str, parameters: list[dict[str, object]], remappings: dict[str, object], condition: object
+    name: str,
+    parameters: list[dict[str, object]],
+    remappings: dict[str, object],
+    condition: Substitution,
+    *,
+    respawn: bool = True,
 ) -> Node:
     common = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
     return Node(
@@ -107,5 +123,8 @@ def _node(
         remappings=list(remappings.items()),
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
-        condition=condition,
+        # A fail-safe that starts anew holds the vehicle until a monitor has spoken.
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY_S,
+        condition=IfCondition(condition),
     )

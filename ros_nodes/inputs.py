@@ -49,7 +49,9 @@ class MonitorSubscriptions:
     A message that cannot be understood is logged and dropped: its stream then counts as silent.
     """
 
-    def __init__(self, node: Node, inputs: MonitorInputs, sink: Sink) -> None:
+    def __init__(
+        self, node: Node, inputs: MonitorInputs, sink: Sink, *, except_for: frozenset[Channel] = frozenset()
+    ) -> None:
         from tf2_msgs.msg import TFMessage
 
         self._node = node
@@ -75,6 +77,7 @@ class MonitorSubscriptions:
         self._subscriptions: list[Subscription[Any]] = [
             node.create_subscription(kind, topic, self._callback(topic, channel, read), profile)
             for topic, kind, profile, channel, read in table
+            if channel not in except_for
         ]
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class _Wait:
         return _entities(node) == self._entities
 
     def __call__(self, timeout_s: float) -> bool:
-        """Wait; hand the messages over that came; return whether anything else is ready."""
+        """Wait; call back for messages and guards; return whether anything else is ready."""
         ready = self._set
         ready.clear_entities()
         for subscription in self._subscriptions:
@@ -69,12 +69,17 @@ class _Wait:
             waitable.add_to_wait_set(ready)
         ready.wait(int(timeout_s * 1e9))
         came = ready.get_ready_entities("subscription")
-        rare = ready.get_ready_entities("service") or ready.get_ready_entities("guard_condition")
+        triggered = ready.get_ready_entities("guard_condition")
+        rare = bool(ready.get_ready_entities("service"))
         # All are asked, since asking is what tells an event that it may be taken.
-        rare = any([bool(rare), *[w.is_ready(ready) for w in self._waitables]])
+        rare = any([rare, *[w.is_ready(ready) for w in self._waitables]])
         for subscription in self._subscriptions:
             if subscription.handle.pointer in came:
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
                 if taken is not None:
                     subscription.callback(taken[0])
+        for guard in self._guards:
+            # Waiting takes the trigger back: an executor would not see it again.
+            if guard.handle.pointer in triggered:
+                guard.callback()
         return rare

@@ -28,6 +28,7 @@ from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MonitorInputs
 from ros_nodes.verdict_msg import to_diagnostics, to_message
+from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.02
 DIAGNOSTICS_PERIOD_S = 0.15
@@ -48,9 +49,14 @@ class MonitorNodeSettings(MonitorSettings):
 class MonitorNode(ManagedNode):
     """Feeds a `FrameAssembler` and a `Monitor`, and publishes a verdict for every frame."""
 
-    def __init__(self) -> None:
-        super().__init__("monitor_node")
-        self._settings = MonitorNodeSettings()
+    own_channels: frozenset[Channel] = frozenset()
+    """Streams that the process makes itself."""
+
+    def __init__(
+        self, name: str = "monitor_node", settings: MonitorNodeSettings = MonitorNodeSettings()
+    ) -> None:
+        super().__init__(name)
+        self._settings = settings
         self._monitor: Monitor | None = None
         self._assembler: FrameAssembler | None = None
         self._subscriptions_: MonitorSubscriptions | None = None
@@ -70,6 +76,7 @@ class MonitorNode(ManagedNode):
         )
 
     def configure(self) -> None:
+        warm_up(self._settings)
         self._monitor = Monitor(self._settings, observer=self._observe)
         self._verdicts = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.VERDICT)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "output/markers", 1)
@@ -150,7 +157,9 @@ class MonitorNode(ManagedNode):
     def _listen(self) -> None:
         expected = frozenset(self._settings.inputs.expected)
         self._assembler = FrameAssembler(self._settings.assembler, expected=expected)
-        self._subscriptions_ = MonitorSubscriptions(self, self._settings.inputs, self._take)
+        self._subscriptions_ = MonitorSubscriptions(
+            self, self._settings.inputs, self._take, except_for=self.own_channels
+        )
 
     def _judge(self, frame: Frame) -> None:
         deadline = self._settings.deadline

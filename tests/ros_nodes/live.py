@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import rclpy
@@ -67,14 +68,21 @@ class Process:
         self.popen.wait(10)
 
 
-def node(name: str, log: Path, **parameters: object) -> Process:
-    """Start one of our nodes with the tests' topics."""
-    arguments = ["-m", f"ros_nodes.{name}", "--ros-args"]
-    for topic, to in TOPICS.items():
+def node(
+    name: str,
+    log: Path,
+    *,
+    namespace: str = "/",
+    topics: Mapping[str, str] = MappingProxyType({}),
+    **parameters: object,
+) -> Process:
+    """Start one of our nodes with the tests' topics, or others."""
+    arguments = ["-m", f"ros_nodes.{name}", "--ros-args", "-r", f"__ns:={namespace}"]
+    for topic, to in {**TOPICS, **topics}.items():
         arguments += ["-r", f"{topic}:={to}"]
     for key, value in parameters.items():
         arguments += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
-    return Process(*arguments, log=log / f"{name}.log")
+    return Process(*arguments, log=log / f"{namespace.strip('/')}{name}.log")
 
 
 def player(bag: Path, log: Path, *options: str) -> Process:
@@ -110,13 +118,21 @@ class Listener(Node):
             if self._context.ok():
                 raise
 
-    def listen(self, kind: type, topic: str, profile: QoSProfile | int = 100) -> list[Any]:
-        """Subscribe, and return the list that fills."""
+    def listen(
+        self,
+        kind: type,
+        topic: str,
+        profile: QoSProfile | int = 100,
+        *,
+        then: Callable[[Any], None] = lambda _: None,
+    ) -> list[Any]:
+        """Subscribe, and return the list that fills; `then` is told of each message as well."""
         messages: list[Any] = []
 
         def take(msg: Any) -> None:
             with self._changed:
                 messages.append(msg)
+                then(msg)
                 self._changed.notify_all()
 
         def match(info: Any) -> None:
@@ -129,7 +145,13 @@ class Listener(Node):
         self._executor.wake()
         return messages
 
-    def wait_for(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    def wait_for(
+        self,
+        condition: Callable[[], object],
+        timeout_s: float = 20.0,
+        *,
+        told: Callable[[], str] = lambda: "",
+    ) -> None:
         """Wait until `condition` holds; fail the test otherwise.
 
         Looked at after each message, and now and then: a match is no message.
@@ -137,7 +159,7 @@ class Listener(Node):
         end = time.monotonic() + timeout_s
         with self._changed:
             while not condition():
-                assert time.monotonic() < end, "did not happen in time"
+                assert time.monotonic() < end, f"did not happen in time; {told()}"
                 self._changed.wait(0.1)
 
     def call(self, kind: type, service: str, request: Any, timeout_s: float = 10.0) -> Any:

@@ -11,6 +11,9 @@ import pytest
 
 from tests.conftest import ROOT
 
+NEEDS_LAUNCH = pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not on PyPI: needs a sourced ROS 2"
+)
 LAUNCH = ROOT / "launch" / "edgeguard.launch.py"
 ASKED_FOR = {
     "namespace", "engine", "params_file", "image", "camera_info", "points", "detections", "lidar_detections",
@@ -40,10 +43,8 @@ def test_the_transport_profile_is_xml_with_a_segment_for_images() -> None:
     assert int(size) >= 32 * 1024 * 1024
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not on PyPI: needs a sourced ROS 2"
-)
-def test_it_describes_the_three_nodes() -> None:
+@NEEDS_LAUNCH
+def test_it_describes_the_nodes_the_fail_safe_first() -> None:
     spec = importlib.util.spec_from_file_location("edgeguard_launch", LAUNCH)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -51,5 +52,63 @@ def test_it_describes_the_three_nodes() -> None:
     from launch_ros.actions import Node
 
     nodes = [e for e in module.generate_launch_description().entities if isinstance(e, Node)]
-    assert [n.node_executable for n in nodes] == ["failsafe_node", "monitor_node", "perception_node"]
+    executables = [n.node_executable for n in nodes]
+    assert executables[:3] == ["failsafe_node", "monitor_node", "perception_node"]
     assert Path(module.PROFILE).is_file() and module.ARGUMENTS
+
+
+RUN = """
+import os, signal, sys, threading
+from launch import LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService()
+source = PythonLaunchDescriptionSource(sys.argv[1])
+arguments = [a.split(":=") for a in sys.argv[2:]]
+service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
+sys.exit(service.run())
+"""
+
+
+@NEEDS_LAUNCH
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_it_starts_runs_a_bag_and_stops_cleanly(
+    composed: str, shared: Path, recording: Path, listener, tmp_path: Path, monkeypatch
+) -> None:
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    from std_msgs.msg import Bool
+
+    from tests.ros_nodes.live import player
+
+    monkeypatch.setenv("EDGEGUARD_MODELS", str(shared / "models"))
+    stops = listener.listen(Bool, "/fail_safe")
+    arguments = [
+        f"composed:={composed}",
+        f"perception:={'true' if composed == 'true' else 'false'}",
+        "detections:=/camera/detections",
+        "use_sim_time:=true",
+    ]
+    # Its own session, so that the interrupt reaches all of it, as a terminal's would.
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(LAUNCH), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        wait = ["--wait", "/camera/image", "/tf_static"]
+        with player(recording, tmp_path, "--rate", "0.4", *wait):
+            listener.wait_for(lambda: stops and stops[0].data and not stops[-1].data, 30)
+            listener.wait_for(lambda: stops[-1].data, 30)
+    finally:
+        os.killpg(run.pid, signal.SIGINT)
+        output = run.communicate(timeout=20)[0]
+    print(output)
+    assert run.returncode == 0
+    assert "process has died" not in output and "escalating" not in output

@@ -1,5 +1,5 @@
 """A vehicle's sensors and detector as a process of their own: a recording played round and round with today's
-stamps, each stream of which can be told to misbehave.
+stamps and fresh sensor noise, each stream of which can be told to misbehave.
 
 Commands come on stdin, one a line: `STREAM MODE [MS]` with the streams `camera` (its detections come with
 it), `detections` and `lidar`, and the modes
@@ -28,10 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray
@@ -73,6 +74,7 @@ class Vehicle(Node):
                     self._info = data
                 elif role == "tf_static":
                     transforms = data
+        self._noise = Noise(self._messages)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._static = self.create_publisher(TFMessage, "/tf_static", latched)
         self._static.publish(transforms)
@@ -121,7 +123,7 @@ class Vehicle(Node):
             # A frozen camera shows what it last showed; the recording goes on behind it.
             frozen = mode.name == "freeze"
             if not frozen or not mode.held:
-                mode.held.append(recorded[self._frame % len(recorded)])
+                mode.held.append(self._noise.renewed(channel, recorded[self._frame % len(recorded)]))
             self._publish(channel, mode, now_ns)
         self._frame += 1
 
@@ -136,6 +138,36 @@ class Vehicle(Node):
         elif mode.name != "off":
             publisher.publish(stamped(mode.held[-1], now_ns + mode.shift_ns))
         del mode.held[:-2]
+
+
+class Noise:
+    """What no sensor gives twice: a recording that comes round again must not pass for a replay attack."""
+
+    def __init__(self, messages: dict[Channel, list[bytes]]) -> None:
+        self._random = np.random.default_rng(0)
+        image = deserialize_message(messages[Channel.CAMERA][0], Image)
+        sweep = deserialize_message(messages[Channel.LIDAR][0], PointCloud2)
+        self._image_bytes = len(image.data)
+        self._point_step = sweep.point_step
+        self._pixels = self._random.integers(-2, 3, 2 * self._image_bytes).astype(np.uint8)
+        self._metres = self._random.normal(0, 0.003, 2**18).astype(np.float32)
+
+    def renewed(self, channel: Channel, data: bytes) -> bytes:
+        """Return a serialised message with other noise: up to 2 of 255 in pixels, 3 mm in range."""
+        if channel is Channel.CAMERA:
+            head, pixels = data[: -self._image_bytes], np.frombuffer(data[-self._image_bytes :], np.uint8)
+            at = int(self._random.integers(self._image_bytes))
+            return head + (np.clip(pixels, 2, 253) + self._pixels[at : at + len(pixels)]).tobytes()
+        if channel is Channel.LIDAR:
+            # Behind the points stands `is_dense`, one byte.
+            size = len(deserialize_message(data, PointCloud2).data)
+            points = np.frombuffer(data[-1 - size : -1], np.uint8).reshape(-1, self._point_step).copy()
+            xyz = points[:, :12].copy().view(np.float32)
+            at = int(self._random.integers(len(self._metres) - len(points)))
+            xyz += self._metres[at : at + len(points), None]
+            points[:, :12] = xyz.view(np.uint8)
+            return data[: -1 - size] + points.tobytes() + data[-1:]
+        return data
 
 
 def stamped(data: bytes, stamp_ns: int) -> bytes:
