@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -187,22 +186,23 @@ class Monitor:
         self._require_camera(frame)
         stage_ms: dict[str, float] = {}
         begin = time.perf_counter_ns()
-        with _timed(stage_ms, "tracking"):
-            scene = self._builder.build(frame)
+        scene = self._builder.build(frame)
+        now = _elapsed(stage_ms, "tracking", begin)
         late = _clock(deadline_ns)
         products = (("projection", "cloud"), ("lidar_objects", "objects"), ("lidar_support", "support"))
         for stage, product in products:
             if not late():
-                with _timed(stage_ms, f"scene.{stage}"):
-                    getattr(scene, product)
+                getattr(scene, product)
+                now = _elapsed(stage_ms, f"scene.{stage}", now)
         alarms: list[Alarm] = []
         coverage: dict[str, Coverage] = {}
         for check in self._checks:
-            if check.name not in _ALWAYS and (check.name in skip or late()):
-                coverage[check.name] = Coverage(skipped=1)
+            name = check.name
+            if (name in skip or late()) and name not in _ALWAYS:
+                coverage[name] = Coverage(skipped=1)
                 continue
-            with _timed(stage_ms, check.name):
-                coverage[check.name] = self._judge(check, scene, alarms)
+            coverage[name] = self._judge(check, scene, alarms)
+            now = _elapsed(stage_ms, name, now)
         self._last_grounds, self._grounds_now = self._grounds_now, {}
         alarms.sort(key=lambda a: (-a.level, a.check, a.subject.kind.value, str(a.subject.id)))
         stage_ms["total"] = (time.perf_counter_ns() - begin) / 1e6
@@ -240,13 +240,14 @@ class Monitor:
             standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
             unseen = np.isnan(scores.score)
             n, dark = len(unseen), int(np.count_nonzero(unseen))
-            raised = np.flatnonzero(standing.raised)
-            if len(raised):
+            count = int(np.count_nonzero(standing.raised))
+            if count:
+                raised = np.flatnonzero(standing.raised)
                 dark -= int(np.count_nonzero(unseen[raised]))
                 alarms += [self._alarm(check, scene, scores, standing, int(i)) for i in raised]
-            failed += len(raised)
+            failed += count
             unobservable += dark
-            passed += n - len(raised) - dark
+            passed += n - count - dark
         return Coverage(passed, failed, unobservable)
 
     def _grounds(self, check: Check, scores: Scores, i: int) -> _Grounds:
@@ -314,10 +315,8 @@ def _clock(deadline_ns: int | None) -> Callable[[], bool]:
     return lambda: time.monotonic_ns() >= deadline_ns
 
 
-@contextmanager
-def _timed(stage_ms: dict[str, float], stage: str) -> Iterator[None]:
-    begin = time.perf_counter_ns()
-    try:
-        yield
-    finally:
-        stage_ms[stage] = (time.perf_counter_ns() - begin) / 1e6
+def _elapsed(stage_ms: dict[str, float], stage: str, since_ns: int) -> int:
+    """Note how long a stage took and return the clock at its end, where the next begins."""
+    now_ns = time.perf_counter_ns()
+    stage_ms[stage] = (now_ns - since_ns) / 1e6
+    return now_ns

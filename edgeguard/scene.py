@@ -392,7 +392,9 @@ class Scene:
     @cached_property
     def hidden(self) -> F64:
         """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        return covered_share(self.tracks.xyxy, self.occluders)
+        foot, nearer = self.tracks.xyxy[:, 3], self._occluding
+        overlap, inner = self._track_shares
+        return _covered(foot, foot[nearer], overlap[:, nearer], inner[:, nearer])
 
     @cached_property
     def foot_hidden(self) -> F64:
@@ -409,8 +411,17 @@ class Scene:
     @cached_property
     def occluders(self) -> F64:
         """(K, 4) boxes that stand for bodies: surely and lately seen, each once."""
+        return self.tracks.xyxy[self._occluding]
+
+    @cached_property
+    def _occluding(self) -> NDArray[np.intp]:
         t = self.tracks
-        return t.xyxy[~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25)]
+        return np.flatnonzero(~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25))
+
+    @cached_property
+    def _track_shares(self) -> tuple[F64, F64]:
+        """(N, N) overlaps of tracks, and the share of each that each other covers."""
+        return boxes.shares(self.tracks.xyxy, self.tracks.xyxy)
 
     @cached_property
     def edge_px(self) -> F64:
@@ -494,7 +505,7 @@ class Scene:
         builder.lidar_held[t.slot[t.is_new]] = 0.0
         builder.camera_held[seen.slot[seen.is_new]] = 0.0
         found = builder.bonds.pair(
-            self.frame.stamp_ns, xyxy, t, self.size_range, seen, self.clipped(seen.xyxy), whole
+            self.frame.stamp_ns, xyxy, t, self.size_range, seen, self.object_boxes, whole
         )
         if whole:
             # What both held is one thing: its past outlives either one's change of identity.
@@ -557,9 +568,13 @@ class Scene:
     def clipped(self, xyxy: F64) -> F64:
         """Return boxes cut to the image; an object not wholly ahead of the camera becomes empty."""
         w, h = self.image_size or (0.0, 0.0)
-        limit = np.array([w, h, w, h], np.float64)
-        cut: F64 = np.clip(np.nan_to_num(xyxy, nan=-1.0), 0.0, limit)
+        cut: F64 = np.minimum(np.fmax(xyxy, 0.0), (w, h, w, h))
         return cut
+
+    @cached_property
+    def object_boxes(self) -> F64:
+        """(M, 4) boxes of the LiDAR objects, cut to the image; empty where there are none."""
+        return self.clipped(self.objects.xyxy) if self.objects is not None else np.zeros((0, 4))
 
 
 def _believable(detections: Detections, settings: SceneSettings) -> F64:
@@ -577,11 +592,14 @@ def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
 
 def covered_share(xyxy: F64, by: F64) -> F64:
     """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
-    if not len(xyxy) or not len(by):
-        return np.zeros(len(xyxy))
-    both = boxes.intersection(xyxy, by) / np.maximum(boxes.area(xyxy)[:, None], 1e-9)
-    nearer = (by[None, :, 3] > xyxy[:, None, 3] + 2.0) & (boxes.iou(xyxy, by) < 0.6)
-    share: F64 = np.where(nearer, both, 0.0).max(axis=1)
+    return _covered(xyxy[:, 3], by[:, 3], *boxes.shares(xyxy, by))
+
+
+def _covered(foot: F64, by_foot: F64, overlap: F64, inner: F64) -> F64:
+    """`covered_share` of boxes with (N,) and (K,) lower edges, from their (N, K) `boxes.shares`."""
+    nearer = by_foot > (foot + 2.0)[:, None]
+    nearer &= overlap < 0.6
+    share: F64 = np.maximum.reduce(np.where(nearer, inner, 0.0), axis=1, initial=0.0)
     return share
 
 

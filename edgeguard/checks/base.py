@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -34,11 +35,11 @@ class Scores:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        sizes = {"score": len(self.score), "cause": len(self.cause)} | {
-            k: len(v) for k, v in self.detail.items()
-        }
-        if wrong := {k: v for k, v in sizes.items() if v != n}:
-            raise ValueError(f"Scores: expected {n} entries, got {wrong}")
+        if {n}.issuperset(map(len, (self.score, self.cause, *self.detail.values()))):
+            return
+        arrays = {"score": self.score, "cause": self.cause, **self.detail}
+        wrong = {k: len(v) for k, v in arrays.items() if len(v) != n}
+        raise ValueError(f"Scores: expected {n} entries, got {wrong}")
 
     @classmethod
     def none(cls, kind: SubjectKind) -> Scores:
@@ -48,7 +49,15 @@ class Scores:
     @classmethod
     def unobservable(cls, kind: SubjectKind, ids: I64) -> Scores:
         """Return that nothing could be told of these subjects."""
-        return cls(kind, ids, np.full(len(ids), np.nan), (Cause.UNKNOWN,) * len(ids))
+        return cls(kind, ids, *_dark(len(ids)))
+
+
+@functools.lru_cache(maxsize=512)
+def _dark(n: int) -> tuple[F64, tuple[Cause, ...]]:
+    """Return scores and causes of `n` subjects of which nothing can be told; shared, so read-only."""
+    score = np.full(n, np.nan)
+    score.flags.writeable = False
+    return score, (Cause.UNKNOWN,) * n
 
 
 class Check(Protocol):

@@ -11,6 +11,7 @@ is in docs/evidence.md.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class _Book:
     """
 
     def __init__(self) -> None:
+        self.quiet = True  # all evidence is 0: who had none need not be remembered
         self.evidence: F64 = np.zeros(16)
         self.onset_ns: I64 = np.zeros(16, np.int64)
         self.seen_ns: I64 = np.zeros(16, np.int64)
@@ -98,7 +100,9 @@ class _Book:
     def _forget(self, stamp_ns: int) -> None:
         seen_ns = self.seen_ns.tolist()
         for i in [i for i, r in self._row.items() if (stamp_ns - seen_ns[r]) * 1e-9 >= _FORGET_S]:
-            self._free.append(self._row.pop(i))
+            row = self._row.pop(i)
+            self.evidence[row] = 0.0
+            self._free.append(row)
 
     def _find(self, ident: int) -> int:
         row = self._row.get(ident)
@@ -106,7 +110,7 @@ class _Book:
             if not self._free:
                 self._grow()
             row = self._row[ident] = self._free.pop()
-            self.evidence[row] = self.onset_ns[row] = 0
+            self.onset_ns[row] = 0
         return row
 
     def _grow(self) -> None:
@@ -160,12 +164,13 @@ class Evidence:
         book = self._books.get(key)
         if book is None:
             book = self._books[key] = _Book()
-        rows = book.rows(scores.ids, stamp_ns)
         threshold = self._thresholds.get(key, self.threshold)
         surprisal = scores.score
+        if book.quiet and threshold > 0 and not np.fmax.reduce(surprisal, initial=-math.inf) > _QUIET:
+            evidence, raised, never_ns = _nothing(len(surprisal))  # as nearly always: all stays at 0
+            return Standing(evidence, threshold, raised, never_ns)
+        rows = book.rows(scores.ids, stamp_ns)
         before = book.evidence[rows]
-        if not before.any() and not (surprisal > _QUIET).any():  # as nearly always: all stays at 0
-            return Standing(before, threshold, before >= threshold, book.onset_ns[rows])
         gain = math.log(_KAPPA) + (1.0 - _KAPPA) * surprisal
         gain = np.minimum(gain, self.settings.max_step_evidence) * min(1.0, dt_s / self.settings.step_s)
         # What can no longer be observed neither clears nor accuses: it fades.
@@ -179,4 +184,14 @@ class Evidence:
         onset_ns[(before <= 0.0) & (after > 0.0)] = stamp_ns
         book.onset_ns[rows] = onset_ns
         book.evidence[rows] = after
+        book.quiet = not book.evidence.any()
         return Standing(after, threshold, after >= threshold, onset_ns)
+
+
+@functools.lru_cache(maxsize=512)
+def _nothing(n: int) -> tuple[F64, NDArray[np.bool_], I64]:
+    """Return evidence, alarms and onsets of `n` subjects without evidence; shared, so read-only."""
+    arrays = np.zeros(n), np.zeros(n, bool), np.zeros(n, np.int64)
+    for a in arrays:
+        a.flags.writeable = False
+    return arrays

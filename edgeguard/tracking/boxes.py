@@ -16,17 +16,31 @@ def area(boxes: F64) -> F64:
 
 def intersection(a: F64, b: F64) -> F64:
     """Return the (N, M) intersection areas of (N, 4) and (M, 4) boxes."""
-    w = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
-    h = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
-    both: F64 = np.maximum(w, 0.0) * np.maximum(h, 0.0)
-    return both
+    ax0, ay0, ax1, ay1 = a.T[:, :, None]
+    bx0, by0, bx1, by1 = b.T
+    w: F64 = np.minimum(ax1, bx1)
+    h = np.minimum(ay1, by1)
+    w -= np.maximum(ax0, bx0)
+    h -= np.maximum(ay0, by0)
+    np.maximum(w, 0.0, out=w)
+    np.maximum(h, 0.0, out=h)
+    w *= h
+    return w
 
 
 def iou(a: F64, b: F64) -> F64:
     """Return the (N, M) intersections over unions."""
+    return shares(a, b)[0]
+
+
+def shares(a: F64, b: F64) -> tuple[F64, F64]:
+    """Return the (N, M) intersections over unions, and the shares of each `a` that each `b` covers."""
     both = intersection(a, b)
-    share: F64 = both / np.maximum(area(a)[:, None] + area(b)[None, :] - both, 1e-9)
-    return share
+    own = area(a)[:, None]
+    union = own + (own.T if a is b else area(b))
+    union -= both
+    np.maximum(union, 1e-9, out=union)
+    return both / union, both / np.maximum(own, 1e-9)
 
 
 def grown(boxes: F64, share: float | F64) -> F64:
