@@ -13,7 +13,7 @@ from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, seconds
 
 _MEMORY_S = 1.0
-_UNKNOWN = 0.5
+_UNKNOWN = 0.35
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0

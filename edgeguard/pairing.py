@@ -86,8 +86,10 @@ def pair(
     tracked = track_of_detection >= 0
     if n:
         overlap[tracked] = by_track[track_of_detection[tracked]]
+    # Known to be two things: only a box that fits well says that identities slipped.
+    other = rivals & (by_track < _SAME)
     brushed = np.zeros((d, m), bool)
-    brushed[tracked] = rivals[track_of_detection[tracked]] & (overlap[tracked] < _SAME)
+    brushed[tracked] = other[track_of_detection[tracked]]
     value = np.where(brushed, 0.0, overlap)
     if n and d and m:
         loyal = np.where(tracked, loyal_object[np.maximum(track_of_detection, 0)], -1)
@@ -119,7 +121,7 @@ def pair(
         box_of=box_of,
         object_overlap=np.where(object_of >= 0, boxed[object_of], 0.0) if m else np.zeros(n),
         any_object=by_track.max(axis=1, initial=0.0),
-        own_object=np.where((foreign_object | rivals) & (by_track < _SAME), 0.0, by_track).max(
+        own_object=np.where(foreign_object & (by_track < _SAME) | other, 0.0, by_track).max(
             axis=1, initial=0.0
         ),
         any_box=plain.max(axis=0, initial=0.0),

@@ -27,6 +27,7 @@ from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
 _SUPPORT_BAND = 0.35
+_APART_S = 0.5
 
 
 class SceneSettings(Settings):
@@ -112,6 +113,7 @@ class SceneBuilder:
         self.last_occupied: U8 | None = None
         self.sight: Sight | None = None
         self.last_sight: Sight | None = None
+        self.apart_s = np.zeros(CAMERA_CAPACITY)
         self.lidar_held = np.zeros(CAMERA_CAPACITY)
         self.bonds = Bonds()
         self.camera_held = np.zeros(LIDAR_CAPACITY)
@@ -375,13 +377,19 @@ class Scene:
 
     @cached_property
     def duplicate(self) -> NDArray[np.bool_]:
-        """(N,) whether a surer track holds the same place: networks box one thing several times."""
-        t = self.tracks
+        """(N,) whether a surer track holds the same place: networks box one thing several times.
+
+        Two that were seen apart are two, however one covers the other now.
+        """
+        t, apart_s = self.tracks, self._builder.apart_s
         overlap = boxes.iou(t.xyxy, t.xyxy)
         inner = boxes.intersection(t.xyxy, t.xyxy) / np.maximum(boxes.area(t.xyxy)[:, None], 1e-9)
         surer = t.confidence[None, :] > t.confidence[:, None]
         twin: NDArray[np.bool_] = np.any(((overlap > 0.5) | (inner > 0.8)) & surer, axis=1)
-        return twin
+        apart_s[t.slot[t.is_new]] = 0.0
+        before = apart_s[t.slot].copy()
+        apart_s[t.slot] = _held(before, t.matched & ~twin, self.dt_s)
+        return twin & (before < _APART_S)
 
     @cached_property
     def asserted(self) -> NDArray[np.bool_]:

@@ -14,7 +14,8 @@ _JITTER_SHARE = 0.04
 _JITTER_PX = 2.0
 _UNKNOWN = 1.3
 _OFF = 2.5
-_JUMP = 0.18
+_JUMP = 0.3
+_SWAP = 0.12
 
 
 class Seats:
@@ -31,7 +32,14 @@ class Seats:
         self._moved = np.zeros((capacity, 2))
 
     def follow(
-        self, slots: Slots, is_new: NDArray[np.bool_], partner: I64, box: F64, other: F64, dt_s: float
+        self,
+        slots: Slots,
+        is_new: NDArray[np.bool_],
+        partner: I64,
+        box: F64,
+        other: F64,
+        elsewhere: NDArray[np.bool_],
+        dt_s: float,
     ) -> tuple[F64, F64]:
         """Return (S,) how far each slid, in standard deviations, and (S,) how long the pair is known, s.
 
@@ -41,6 +49,7 @@ class Seats:
             partner: (S,) identity of its object.
             box: (S, 4) its box.
             other: (S, 4) its object's box.
+            elsewhere: (S,) whether its box lies on another object rather than on its own.
             dt_s: since the frame before, s.
         """
         width = np.maximum(box[:, 2] - box[:, 0], 1.0)
@@ -51,8 +60,9 @@ class Seats:
         self._variance[slots] = np.where(fresh, (_UNKNOWN * jitter) ** 2, self._variance[slots])
         self._moved[slots[fresh]] = 0.0
         moved = np.where(fresh[:, None], 0.0, offset - self._offset[slots])
-        # Nothing slides so far at once: the box is on another thing now, or the object is another one.
-        fresh |= np.abs(moved - self._moved[slots]).min(axis=1) > _JUMP
+        # Nothing slides far at once: the box is on another thing now, or the object is another one.
+        jump = np.abs(moved - self._moved[slots]).min(axis=1)
+        fresh |= jump > np.where(elsewhere, _SWAP, _JUMP)
         moved[fresh] = 0.0
         self._offset[slots[fresh]] = offset[fresh]
         self._moved[slots] = moved

@@ -127,7 +127,7 @@ class ObjectAgreement:
             short = np.where(
                 held,
                 self._short(pairing.own_object, habits.overlap(t.slot)),
-                pairing.any_object < MIN_OVERLAP,
+                pairing.own_object < MIN_OVERLAP,
             )
             told &= (clear > 0) & np.where(
                 held, (scene.edge_px >= _INSIDE_PX) & (near | np.isnan(scene.size_range)), whole & near
@@ -158,12 +158,13 @@ class ObjectAgreement:
             scene.dt_s,
         )
         drift = self._drift(scene, pairing)
-        surprise = np.maximum(surprise, np.nan_to_num(0.5 * drift**2))
+        surprise = np.where(told, surprise, np.nan)
+        surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, 0.5 * drift**2, np.nan))
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
             t.id,
-            np.where(told, surprise, np.nan),
+            surprise,
             tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed)),
             {
                 "camera_sees": np.ones(len(t)),
@@ -183,12 +184,20 @@ class ObjectAgreement:
         if seen is None or not scene.objects_are_classified or not len(row):
             return drift
         other = pairing.object_of[row]
-        box = scene.clipped(seen.xyxy)[other]
+        box, place = t.xyxy[row], scene.clipped(seen.xyxy)
+        best = np.where(seen.matched[None, :], boxes.iou(box, place), 0.0).max(axis=1)
         off, known_s = self._seats.follow(
-            t.slot[row], t.is_new[row], seen.id[other], t.xyxy[row], box, scene.dt_s
+            t.slot[row],
+            t.is_new[row],
+            seen.id[other],
+            box,
+            place[other],
+            best > pairing.object_overlap[row] + 1e-6,
+            scene.dt_s,
         )
-        steady = (known_s >= self.settings.held_s) & ~scene.truncated[row]
-        steady &= (seen.center[other, 2] <= _APPEAR_RANGE_M) & (scene.hidden[row] < _DRIFT_HIDDEN)
+        steady = (known_s >= self.settings.held_s) & (scene.edge_px[row] >= _INSIDE_PX)
+        steady &= seen.center[other, 2] <= _APPEAR_RANGE_M
+        steady &= scene.hidden[row] < _DRIFT_HIDDEN
         drift[row] = np.where(steady, off, np.nan)
         return drift
 
@@ -266,7 +275,7 @@ class ObjectAgreement:
 
     def _clear(self, hidden: F64, usual: F64, held: NDArray[np.bool_]) -> F64:
         """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""
-        bearable = np.maximum(np.where(held, usual + 0.1, 0.0), self.settings.max_hidden)
+        bearable = np.maximum(np.where(held, usual + 0.2, 0.0), self.settings.max_hidden)
         clear: F64 = np.clip((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
         clear *= (1.0 - 0.4 * hidden) * np.clip((0.95 - hidden) / 0.15, 0.0, 1.0)
         return np.where(held, clear, hidden < self.settings.max_hidden)

@@ -221,7 +221,7 @@ class CameraTracker:
         height = np.log(np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0))
         change = np.abs(self._bank.position[slots, 3][:, None] - height[None, :])
         same = (overlap >= self.settings.min_iou) & (change < _HEIGHT_CHANGE + 0.5 * dt_s)
-        cost = np.where(same, 1.0 - overlap + 0.15 * other + 0.5 * change, _APART)
+        cost = np.where(same, 1.0 - overlap + 0.15 * other + change, _APART)
         high = score >= self.settings.high_score
         rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
         if high.all() or len(rows) == len(slots):
