@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import os
 import sys
 from types import ModuleType
 from typing import Any
 
-PRIORITY = 20
-"""SCHED_FIFO priority: above everything ordinary, below the kernel's own interrupt threads (50)."""
-
-_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+from ros_nodes.precedence import lock_memory, run_in_real_time
 
 
 class _Deferred(ModuleType):
@@ -40,29 +35,9 @@ def defer(*names: str) -> None:
         sys.modules.setdefault(name, _Deferred(name))
 
 
-def take_precedence() -> str:
-    """Ask for real-time scheduling, which threads started later inherit; return what came of it."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
-    except OSError as e:
-        return f"normal priority (SCHED_FIFO refused: {e.strerror}; grant rtprio in limits.conf)"
-    return f"SCHED_FIFO {PRIORITY}"
-
-
-def lock_memory() -> str:
-    """Keep the process's memory from being paged out; return what came of it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    # Pages are locked once touched: locking whole thread stacks and shared segments took 400 MB.
-    # Where a limit is set the kernel refuses at once, so that no later allocation can fail.
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
-        error = os.strerror(ctypes.get_errno())
-        return f"memory not locked ({error}; grant memlock unlimited in limits.conf)"
-    return "memory locked"
-
-
 def main() -> None:
     """Run the node until it is interrupted."""
-    priority = take_precedence()
+    priority = run_in_real_time()
     defer("numpy", "yaml")
     from ros_nodes.failsafe_ros import FailSafeNode, spin
     from ros_nodes.run import run

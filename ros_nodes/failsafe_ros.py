@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
@@ -40,14 +39,16 @@ class FailSafeNode(Node):
         )
         self._failsafe = FailSafe(self._settings, now_ns=self._now(), saved=self._load())
         self._stop = self.create_publisher(Bool, "output/fail_safe", qos.FAIL_SAFE)
-        self._level = self.create_publisher(String, "output/level", qos.LEVEL)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Every event that a publisher may tell of costs time at each wake-up; the stop's own are enough.
+        silent = qos.PublisherEventCallbacks(use_default_callbacks=False)
+        self._level = self.create_publisher(String, "output/level", qos.LEVEL, event_callbacks=silent)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10, event_callbacks=silent)
         self._verdicts = self.create_subscription(
             DiagnosticArray,
             "input/verdict",
             self._on_verdict,
             qos.VERDICT,
-            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness),
+            event_callbacks=qos.SubscriptionEventCallbacks(liveliness=self._on_liveliness),
         )
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -102,8 +103,9 @@ class FailSafeNode(Node):
         changed = decision.transition is not None
         if changed:
             self._tell(decision)
-        if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
+        if changed or not self._ticks:
             self._level.publish(String(data=decision.level.name))
+        if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
             self._report(decision)
         if changed:
             self._save()

@@ -25,12 +25,16 @@ from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.markers import to_markers
 from ros_nodes.parameters import SettingsParameters, Values
+from ros_nodes.precedence import run_preferred
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MonitorInputs
 from ros_nodes.verdict_msg import to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.02
+ASSERTION_PERIOD_S = 0.05
+"""A third of the lease; each costs the fail-safe a wake-up of its transport."""
+
 DIAGNOSTICS_PERIOD_S = 0.15
 """Above 5 Hz, so that no aggregator calls them stale."""
 
@@ -65,7 +69,7 @@ class MonitorNode(ManagedNode):
         self._diagnostics: Publisher[DiagnosticArray] = self.create_publisher(
             DiagnosticArray, "/diagnostics", 10
         )
-        self._diagnosed_s = 0.0
+        self._diagnosed_s = self._asserted_s = 0.0
         self._scene: Scene | None = None
         self._latest: Verdict | None = None
         self._frame_id = ""
@@ -106,9 +110,11 @@ class MonitorNode(ManagedNode):
         """Let time pass; call every `POLL_PERIOD_S`."""
         if not self.active:
             return
-        self._verdicts.assert_liveliness()
-        self._poll()
         now_s = time.monotonic()
+        if now_s - self._asserted_s >= ASSERTION_PERIOD_S:
+            self._asserted_s = now_s
+            self._verdicts.assert_liveliness()
+        self._poll()
         if self._latest is not None and now_s - self._diagnosed_s >= DIAGNOSTICS_PERIOD_S:
             self._diagnosed_s = now_s
             self._diagnostics.publish(
@@ -190,6 +196,7 @@ def spin(node: MonitorNode) -> None:
 
 def main() -> None:
     """Run the node until it is interrupted."""
+    run_preferred()
     sys.exit(run(MonitorNode, autostart=MonitorNode.autostart, spin=spin))
 
 
