@@ -13,7 +13,7 @@ from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, seconds
 
 _MEMORY_S = 1.0
-_UNKNOWN = 0.35
+_UNKNOWN, _UNKNOWN_FIT = 0.35, 0.8
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
@@ -60,9 +60,9 @@ class Bonds:
         self._track[seen.slot[seen.is_new]] = -1
         track_of_detection = np.full(len(detections), -1, np.int64)
         track_of_detection[t.detection[t.matched]] = np.flatnonzero(t.matched)
-        expected, gate = self._expected_range(stamp_ns, t, size_range, whole)
+        expected, gate, fit_gate = self._expected_range(stamp_ns, t, size_range, whole)
         found = pair(
-            detections, track_of_detection, t.xyxy, expected, gate, self._size[t.slot] * size_range,
+            detections, track_of_detection, t.xyxy, expected, gate, fit_gate, self._size[t.slot] * size_range,
             _row(seen.id, self._partner[t.slot]), box, seen.center[:, 2], seen.matched,
             self._rivals(stamp_ns, t, seen), whole,
         )  # fmt: skip
@@ -80,16 +80,21 @@ class Bonds:
         self._track[seen.slot[of]], self._track_ns[seen.slot[of]] = t.id[own], stamp_ns
         return found
 
-    def _expected_range(self, stamp_ns: int, t: Tracks, size_range: F64, whole: bool) -> tuple[F64, F64]:
+    def _expected_range(self, stamp_ns: int, t: Tracks, size_range: F64, whole: bool) -> tuple[F64, F64, F64]:
         """(N,) where each track should stand, metres, and the ratio (logarithm) by which it may be off.
 
-        A LiDAR that held it lately knows far better than the size of a box does.
+        A LiDAR that held it lately knows far better than the size of a box does. A class' usual size may
+        mislead, a van's say, where an object fits the box: that ratio is the third.
         """
         ago_s = seconds(stamp_ns - self._range_ns[t.slot])
         known = (self._range_ns[t.slot] > 0) & (ago_s < _MEMORY_S)
         last = np.maximum(self._range_m[t.slot] + self._rate_mps[t.slot] * np.minimum(ago_s, _MEMORY_S), 1.0)
-        stray = _STRAY_MPS if whole else _CLOSING_MPS
-        return np.where(known, last, size_range), np.where(known, 0.15 + stray * ago_s / last, _UNKNOWN)
+        gate = 0.15 + (_STRAY_MPS if whole else _CLOSING_MPS) * ago_s / last
+        return (
+            np.where(known, last, size_range),
+            np.where(known, gate, _UNKNOWN if whole else _UNKNOWN_FIT),
+            np.where(known, gate, _UNKNOWN_FIT),
+        )
 
     def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> NDArray[np.bool_]:
         """(N, M) whether a track and an object were seen beside each other's surely paired partner.

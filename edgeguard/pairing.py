@@ -16,6 +16,7 @@ SURE_OVERLAP = 0.4
 _SAME = 0.45
 _LOYALTY = 0.3
 _SIZE_GATE = 0.2
+_FITS = 0.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,7 @@ def pair(
     tracks: F64,
     track_range: F64,
     range_gate: F64,
+    fit_gate: F64,
     box_range: F64,
     loyal_object: I64,
     objects: F64,
@@ -67,6 +69,7 @@ def pair(
         tracks: (N, 4) boxes.
         track_range: (N,) range at which a track is thought to stand, metres; NaN unknown.
         range_gate: (N,) ratio of ranges, as a logarithm, beyond which an object is another thing.
+        fit_gate: (N,) the same, for an object that fits the track's box well.
         box_range: (N,) range at which the track's own known size fills its box, metres; NaN unknown.
         loyal_object: (N,) row of the object that was the track until now, -1 none.
         objects: (M, 4) projected boxes, cut to the image.
@@ -79,9 +82,11 @@ def pair(
     n, m, d = len(tracks), len(objects), len(detections)
     # A box in front of a far object overlaps it too: they must also stand at about one range.
     far = np.log(np.maximum(object_range, 0.5))
-    apart = np.abs(far[None, :] - np.log(track_range)[:, None]) > range_gate[:, None]
+    fit = overlap_of(tracks, objects)
+    off = np.abs(far[None, :] - np.log(track_range)[:, None])
+    apart = off > np.where(fit >= _FITS, fit_gate[:, None], range_gate[:, None])
     apart &= ~(np.abs(far[None, :] - np.log(box_range)[:, None]) < _SIZE_GATE)
-    by_track = np.where(measured[None, :] & ~apart, overlap_of(tracks, objects), 0.0)
+    by_track = np.where(measured[None, :] & ~apart, fit, 0.0)
     overlap = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
     tracked = track_of_detection >= 0
     if n:

@@ -20,7 +20,8 @@ def paired(tracks: list[Any], objects: list[Any], **given_: Any) -> Pairing:
     n, m = len(t), len(o)
     told = {
         "detections": t, "track_of_detection": np.arange(n), "tracks": t, "track_range": np.full(n, 20.0),
-        "range_gate": np.full(n, 0.8), "loyal_object": np.full(n, -1), "objects": o,
+        "range_gate": np.full(n, 0.8), "fit_gate": np.full(n, 0.8),
+        "loyal_object": np.full(n, -1), "objects": o,
         "object_range": np.full(m, 20.0), "measured": np.ones(m, bool), "whole": True,
         "box_range": np.full(n, np.nan), "rivals": np.zeros((n, m), bool),
     }  # fmt: skip

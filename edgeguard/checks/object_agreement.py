@@ -55,7 +55,7 @@ _GLIMPSE_S = 0.1
 _GLIMPSED = 0.25
 _BODY = 0.6
 _INSIDE_PX = 8.0
-_DRIFT_HIDDEN = 0.75
+_DRIFT_HIDDEN = 0.85
 # Farther than this, detectors find and lose things as they please.
 _APPEAR_RANGE_M = 30.0
 _PEOPLE_RANGE_M = 28.0
