@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import attack, calibrate, coverage, demo, replay, tune
+from edgeguard.cli import attack, calibrate, coverage, demo, doctor, replay, tune
 from edgeguard.errors import EdgeGuardError
 
 USER_ERROR = 2
@@ -26,6 +26,7 @@ app.command("demo")(demo.demo)
 app.command("calibrate")(calibrate.calibrate)
 app.command("tune")(tune.tune)
 app.command("coverage")(coverage.coverage)
+app.command("doctor")(doctor.doctor)
 
 
 @app.command(
