@@ -52,6 +52,22 @@ class CameraModel:
     def is_distorted(self) -> bool:
         return bool(np.any(self.distortion != 0))
 
+    @property
+    def _cone(self) -> float:
+        """Tangent of the angle off the axis up to which points are projected.
+
+        Distortion polynomials fold points far off the axis back into the image: generous, but bounded.
+        """
+        return float(1.5 * max(self.width / self.k[0, 0], self.height / self.k[1, 1]))
+
+    @property
+    def half_view(self) -> float:
+        """x/z beyond which, left or right, no point is in the image; a little more than what is."""
+        if self.is_distorted:
+            return self._cone
+        centre = float(self.k[0, 2])
+        return min(1.01 * max(centre, self.width - centre) / float(self.k[0, 0]), self._cone)
+
     def project(self, xyz: F32) -> tuple[F32, NDArray[np.bool_]]:
         """Project points of the optical frame.
 
@@ -64,8 +80,7 @@ class CameraModel:
         """
         z = xyz[:, 2]
         uv = np.zeros((len(xyz), 2), np.float32)
-        # Distortion polynomials fold far-off-axis points back into the image: keep to a generous cone.
-        half = 1.5 * max(self.width / self.k[0, 0], self.height / self.k[1, 1])
+        half = self._cone
         front = (z > 0.1) & (np.abs(xyz[:, 0]) < half * z) & (np.abs(xyz[:, 1]) < half * z)
         if not self.is_distorted:
             k = self.k.astype(np.float32)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import edges, objects
+from edgeguard.arrays import clamp
 from edgeguard.bonds import Bonds
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
@@ -53,7 +54,7 @@ class Cloud:
         uv: (M, 2) pixels.
         height: (M,) above ground, metres; None where no ground was found.
         order: (M,) indices that sort the points by u.
-        sorted_u: (M,) u in that order.
+        sorted_u, sorted_v: (M,) u and v in that order.
     """
 
     xyz: F32
@@ -61,13 +62,13 @@ class Cloud:
     height: F32 | None
     order: NDArray[np.intp]
     sorted_u: F32
+    sorted_v: F32
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
-        a, b = np.searchsorted(self.sorted_u, np.array([box[0], box[2]], np.float32))
-        index = self.order[a:b]
-        v = self.uv[index, 1]
-        inside: NDArray[np.intp] = index[(v >= box[1]) & (v <= box[3])]
+        a, b = self.sorted_u.searchsorted(np.array([box[0], box[2]], np.float32))
+        v = self.sorted_v[a:b]
+        inside: NDArray[np.intp] = self.order[a:b][(v >= box[1]) & (v <= box[3])]
         return inside
 
 
@@ -222,9 +223,10 @@ class Scene:
             builder.ground = ground if ground is not None else fit_ground(xyz, None)
         height = builder.ground.height(xyz) if builder.ground is not None else None
         order = np.argsort(uv[:, 0], kind="stable")
+        u, v = uv.take(order, axis=0).T.copy()
         if builder.density is not None and self.new_sweep:
             builder.density.update(uv)
-        return Cloud(xyz, uv, height, order, uv[order, 0])
+        return Cloud(xyz, uv, height, order, u, v)
 
     @cached_property
     def _depth_cells(self) -> edges.DepthCells | None:
@@ -331,7 +333,9 @@ class Scene:
             return None
         rotation = matrix[:3, :3]
         lever = -rotation.T @ matrix[:3, 3]
-        return rotation @ (ego.linear + np.cross(ego.angular, lever)), rotation @ ego.angular
+        (a, b, c), (x, y, z) = ego.angular, lever
+        swing = np.array([b * z - c * y, c * x - a * z, a * y - b * x])
+        return rotation @ (ego.linear + swing), rotation @ ego.angular
 
     # Tracks in the world
 
@@ -466,7 +470,7 @@ class Scene:
                 z = z[cloud.height[index] > lidar.ground_tolerance_m + lidar.ground_slope * z]
             if not len(z):
                 continue
-            z = np.sort(z)
+            z.sort()
             reference, label = self.size_range[i], t.label[i]
             spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label]
             near = _nearest_body(z)
@@ -594,8 +598,7 @@ def _believable(detections: Detections, settings: SceneSettings) -> F64:
 
 
 def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
-    held: F64 = np.clip(before_s + np.where(now, dt_s, -0.5 * dt_s), 0.0, 2.0)
-    return held
+    return clamp(before_s + np.where(now, dt_s, -0.5 * dt_s), 0.0, 2.0)
 
 
 def covered_share(xyxy: F64, by: F64) -> F64:
@@ -612,7 +615,10 @@ def _covered(foot: F64, by_foot: F64, overlap: F64, inner: F64) -> F64:
 
 
 def _ahead(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
-    """Points in the optical frame, without those behind the camera. Columns apart: it is twice as fast."""
+    """Points in the optical frame, without those behind or clearly beside the camera's view.
+
+    Columns apart: it is twice as fast.
+    """
     matrix = rig.to_camera.get(points.frame_id.lstrip("/"))
     if matrix is None:
         return None
@@ -622,11 +628,16 @@ def _ahead(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     depth = m[2, 0] * x + m[2, 1] * y
     depth += m[2, 2] * z + m[2, 3]
     front = np.flatnonzero(depth > 0.5)
-    x, y, z = x[front], y[front], z[front]
-    out = np.empty((len(front), 3), np.float32)
-    out[:, 0] = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+    xyz, depth = xyz.take(front, axis=0), depth.take(front)
+    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
+    right = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+    view = np.flatnonzero(np.abs(right) < np.float32(rig.camera.half_view) * depth)
+    xyz = xyz.take(view, axis=0)
+    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
+    out = np.empty((len(view), 3), np.float32)
+    out[:, 0] = right.take(view)
     out[:, 1] = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
-    out[:, 2] = depth[front]
+    out[:, 2] = depth.take(view)
     return out
 
 
@@ -639,7 +650,7 @@ def _core(xyxy: F64) -> F64:
 
 def _nearest_body(z: F32) -> float | None:
     """Return the range of the nearest body that makes up a good part of some returns' sorted ranges."""
-    count = np.searchsorted(z, z * 1.12, side="right") - np.arange(len(z))
+    count = z.searchsorted(z * 1.12, side="right") - np.arange(len(z))
     enough = np.flatnonzero(count >= max(3, 0.3 * len(z)))
     if not len(enough):
         return None

@@ -42,6 +42,9 @@ class Outcome(str, Enum):
     SKIPPED = "skipped"
 
 
+_OUTCOMES = tuple(o.value for o in Outcome)
+
+
 class SubjectKind(str, Enum):
     """What an alarm is about."""
 
@@ -126,12 +129,7 @@ class Coverage:
     skipped: int = 0
 
     def to_dict(self) -> dict[str, int]:
-        return {
-            Outcome.PASS.value: self.passed,
-            Outcome.FAIL.value: self.failed,
-            Outcome.UNOBSERVABLE.value: self.unobservable,
-            Outcome.SKIPPED.value: self.skipped,
-        }
+        return dict(zip(_OUTCOMES, (self.passed, self.failed, self.unobservable, self.skipped)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
@@ -57,14 +58,15 @@ class BoxMotion:
         told = t.matched & (t.hits >= _MIN_HITS) & scene.asserted & ~scene.truncated & (scene.hidden < 0.3)
         residual, sigma = t.residual.copy(), t.residual_sigma * _SPREAD[t.label]
         if np.count_nonzero(told) >= 4:
-            residual[:, :2] -= np.median(residual[told, :2], axis=0)
+            residual[:, :2] -= median(residual[told, :2])
         # What the class can do on the ground within one interval is no surprise.
         rig = scene.rig
         if rig is not None:
             reach = 0.5 * objects.MAX_ACCELERATION[t.label] * max(scene.dt_s, 0.02) ** 2
             sigma[:, 0] = np.hypot(sigma[:, 0], rig.camera.focal * reach / np.maximum(scene.size_range, 1.0))
         z = np.where(told[:, None], residual / sigma, np.nan)
-        worst = np.max(np.abs(z), axis=1)
+        shift, size = np.maximum.reduceat(np.abs(z), (0, 2), axis=1).T
+        worst = np.maximum(shift, size)
         # Student-t tail, all four components: −ln(4·p), never below 0.
         nu = self.settings.tail
         surprise = np.maximum(0.0, 0.5 * (nu + 1) * np.log1p(worst**2 / nu) - np.log(4.0))
@@ -75,8 +77,8 @@ class BoxMotion:
                 np.where(told, surprise, np.nan),
                 (Cause.CAMERA,) * len(t),
                 {
-                    "shift_sigma": np.max(np.abs(z[:, :2]), axis=1),
-                    "size_sigma": np.max(np.abs(z[:, 2:]), axis=1),
+                    "shift_sigma": shift,
+                    "size_sigma": size,
                 },
             )
         ]

@@ -11,12 +11,14 @@ Source: known practice; PercepGuard (USENIX Security 2023) uses the same inconsi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
@@ -66,16 +68,18 @@ class ClassStability:
         slot, group = t.slot, objects.GROUP[t.label]
         self._follow(scene, group)
         n = np.arange(len(t))
-        counts = self._counts[slot] @ _KINDRED + self.settings.prior
-        share = counts / counts.sum(axis=1, keepdims=True)
-        known = self._counts[slot].sum(axis=1) >= self.settings.min_detections
+        history = self._counts[slot]
+        counts = history @ _KINDRED + self.settings.prior
+        share = counts / np.add.reduce(counts, axis=1, keepdims=True)
+        known = np.add.reduce(history, axis=1) >= self.settings.min_detections
         told = scene.asserted & t.matched & (t.age_s >= self.settings.window_s) & (scene.hidden < 0.8)
         # A box that changed its shape with its class is another object: the track was swapped.
-        swapped = t.matched & (np.abs(np.nan_to_num(t.residual[:, 2] - t.residual[:, 3])) > _RESHAPED)
+        swapped = t.matched & (np.abs(t.residual[:, 2] - t.residual[:, 3]) > _RESHAPED)
         self._run[slot[swapped & (self._run_s[slot] <= 0)]] = np.nan
         told &= ~np.isnan(self._run[slot])
         # A detection that is hardly believed is hardly evidence.
-        surprise = np.where(known, -np.log(share[n, group]) * np.clip(t.score / 0.5, 0.0, 1.0), 0.0)
+        own, log = share[n, group], np.log(share)
+        surprise = np.where(known, -log[n, group] * clamp(t.score / 0.5, 0.0, 1.0), 0.0)
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -83,8 +87,8 @@ class ClassStability:
                 np.where(told, surprise, np.nan),
                 (Cause.CAMERA,) * len(t),
                 {
-                    "class_share": share[n, group],
-                    "entropy_nats": -(share * np.log(share)).sum(axis=1),
+                    "class_share": own,
+                    "entropy_nats": -np.add.reduce(share * log, axis=1),
                     "flips_per_s": self._flips[slot] / self.settings.memory_s,
                 },
             )
@@ -101,20 +105,22 @@ class ClassStability:
         self._counts[fresh] = 0.0
         self._run[fresh] = self._run_s[fresh] = self._flips[fresh] = 0.0
         self._run_group[fresh] = -1
-        fade = np.exp(-scene.dt_s / self.settings.memory_s)
-        self._counts[slot] *= fade
-        self._flips[slot] *= fade
+        fade = math.exp(-scene.dt_s / self.settings.memory_s)
+        counts, run_group, run_s = self._counts[slot] * fade, self._run_group[slot], self._run_s[slot]
+        self._counts[slot] = counts
 
-        flipped = t.matched & (self._run_group[slot] != group)
+        flipped = t.matched & (run_group != group)
         # While the class is the one that history knows, its run is history too.
-        own = self._counts[slot, group] >= 0.5 * self._counts[slot].sum(axis=1)
-        settle = flipped | own | (self._run_s[slot] > self.settings.memory_s / 2)
-        done = slot[settle & t.matched & (self._run_group[slot] >= 0)]
-        self._counts[done, self._run_group[done]] += np.nan_to_num(self._run[done])
+        own = counts[np.arange(len(slot)), group] >= 0.5 * np.add.reduce(counts, axis=1)
+        settle = flipped | own | (run_s > self.settings.memory_s / 2)
+        had_run = run_group >= 0
+        done = slot[settle & t.matched & had_run]
+        run = self._run[done]
+        self._counts[done, self._run_group[done]] += np.where(np.isnan(run), 0.0, run)
         self._run[done] = 0.0
-        self._flips[slot] += flipped & (self._run_group[slot] >= 0)
-        self._run_s[slot] = np.where(flipped, 0.0, self._run_s[slot] + scene.dt_s)
-        self._run_group[slot] = np.where(t.matched, group, self._run_group[slot])
+        self._flips[slot] = self._flips[slot] * fade + (flipped & had_run)
+        self._run_s[slot] = np.where(flipped, 0.0, run_s + scene.dt_s)
+        self._run_group[slot] = np.where(t.matched, group, run_group)
         self._run[slot] += np.where(t.matched, t.score, 0.0)
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:

@@ -15,12 +15,14 @@ Source: Page's CUSUM (1954) on the detector's logit; the accumulation is the evi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.arrays import clamp, median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
@@ -65,7 +67,7 @@ class Confidence:
     def score(self, scene: Scene) -> list[Scores]:
         t, s = scene.tracks, self.settings
         slot = t.slot
-        p = np.clip(t.score, 1.0 - _SURE, _SURE)
+        p = clamp(t.score, 1.0 - _SURE, _SURE)
         logit = np.log(p / (1.0 - p))
         clear = t.matched & ~scene.truncated & (scene.hidden < 0.15) & (scene.edge_px > s.edge_px)
         clear &= ~scene.duplicate & (t.height >= s.min_height_px)
@@ -76,17 +78,18 @@ class Confidence:
     def _judge(self, scene: Scene, logit: F64, clear: np.ndarray) -> list[Scores]:
         t, s = scene.tracks, self.settings
         slot = t.slot
-        first = clear & (self._known_s[slot] <= 0.0)
-        follow = 1.0 - np.exp(-scene.dt_s / s.window_s)
-        self._now[slot] = np.where(
-            first, logit, self._now[slot] + np.where(clear, follow * (logit - self._now[slot]), 0.0)
-        )
+        known_s, now = self._known_s[slot], self._now[slot]
+        first = clear & (known_s <= 0.0)
+        follow = 1.0 - math.exp(-scene.dt_s / s.window_s)
+        now = np.where(first, logit, now + np.where(clear, follow * (logit - now), 0.0))
+        self._now[slot] = now
         # The level is kept at one apparent size: going away is no loss of faith.
         by_size = s.per_log_height * np.log(np.maximum(t.height, 1.0) / 100.0)
-        self._usual[slot] = np.where(first, logit - by_size, self._usual[slot])
-        known = clear & (self._known_s[slot] >= s.min_age_s)
-        fall = np.minimum(self._usual[slot] + by_size, np.log(_SURE / (1.0 - _SURE))) - self._now[slot]
-        common = float(np.median(fall[known])) if np.count_nonzero(known) >= 4 else 0.0
+        usual = np.where(first, logit - by_size, self._usual[slot])
+        self._usual[slot] = usual
+        known = clear & (known_s >= s.min_age_s)
+        fall = np.minimum(usual + by_size, math.log(_SURE / (1.0 - _SURE))) - now
+        common = float(median(fall[known])) if np.count_nonzero(known) >= 4 else 0.0
         own = fall - max(common, 0.0)
         sigma = _SIGMA[t.label]
         surprise = np.maximum(own / sigma, 0.0)
@@ -109,12 +112,12 @@ class Confidence:
 
     def _learn(self, scene: Scene, clear: np.ndarray, first: np.ndarray, fall: F64, sigma: F64) -> None:
         """The level follows what is seen, at most by what is usual: a fall does not become the rule."""
-        slot = scene.tracks.slot
+        slot, known_s = scene.tracks.slot, self._known_s[scene.tracks.slot]
         # Like a mean at first, then fading.
-        memory = np.clip(self._known_s[slot], scene.dt_s + 1e-6, self.settings.memory_s)
+        memory = clamp(known_s, scene.dt_s + 1e-6, self.settings.memory_s)
         step = np.where(clear & ~first, 1.0 - np.exp(-scene.dt_s / memory), 0.0)
         self._usual[slot] -= step * np.minimum(fall, sigma)
-        self._known_s[slot] += np.where(clear, max(scene.dt_s, 1e-3), 0.0)
+        self._known_s[slot] = known_s + np.where(clear, max(scene.dt_s, 1e-3), 0.0)
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (

@@ -76,24 +76,26 @@ class Expansion:
         near, measured = self._range_of(scene)
         last = np.where(t.is_new, np.nan, self._range[slot])
         jumped = np.abs(np.log(near / last)) > _JUMP + 4.0 * s.range_noise_m / near
+        known_s = self._known_s[slot]
         clear = ~scene.truncated & (scene.hidden < 0.2) & (scene.foot_hidden < 0.3)
         good = t.matched & clear & np.isfinite(near)
         fresh = t.is_new | ~clear | jumped
         self._trend.advance(scene.dt_s)
         self._trend.clear(slot[fresh])
-        self._known_s[slot] = np.where(fresh, 0.0, self._known_s[slot] + np.where(good, scene.dt_s, 0.0))
-        self._range[slot] = np.where(good, near, np.where(t.is_new, np.nan, self._range[slot]))
+        known_s = np.where(fresh, 0.0, known_s + np.where(good, scene.dt_s, 0.0))
+        self._known_s[slot], self._range[slot] = known_s, np.where(good, near, last)
         row = np.flatnonzero(good)
-        log = np.column_stack([np.log(np.maximum(t.height[row], 1.0)), np.log(near[row])])
-        self._trend.add(slot[row], log)
+        height = np.maximum(t.height, 1.0)
+        self._trend.add(slot[row], np.log(np.array([height[row], near[row]])).T)
 
         growth, closing = (self._trend.slope(slot) * (1.0, -1.0)).T
-        noise = np.column_stack([s.box_noise + 0.75 / np.maximum(t.height, 1.0), s.range_noise_m / near])
+        range_noise = s.range_noise_m / near
+        noise = np.array([s.box_noise + 0.75 / height, range_noise]).T
         sigma = np.hypot(*self._trend.slope_sigma(slot, noise).T)
         speed, turning = _own_motion(scene)
         if speed is not None:
             closing = np.where(measured, closing, speed / near)
-        told = good & scene.asserted & (self._known_s[slot] >= s.min_age_s) & (near <= s.max_range_m)
+        told = good & scene.asserted & (known_s >= s.min_age_s) & (near <= s.max_range_m)
         told &= (t.height >= s.min_height_px) & (measured | (turning <= s.max_turn_rad_s))
         z = (growth - closing) / sigma
         nu = s.tail

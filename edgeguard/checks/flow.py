@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from edgeguard.arrays import nanmedian
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
@@ -130,8 +131,7 @@ class Flow:
         fade = np.exp(-scene.dt_s / self.settings.memory_s)
         inside = np.where((good & _INSIDE)[..., None], flow, np.nan)
         moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
-        if len(row):
-            self._slip[slot] = self._slip[slot] * fade + moved - np.nanmedian(inside, axis=1)
+        self._slip[slot] = self._slip[slot] * fade + moved - nanmedian(inside)
         self._growth[slot] = self._growth[slot] * fade + _growth(t.xyxy[row], flow, good)
         self._known_s[slot] += scene.dt_s
 
@@ -208,7 +208,7 @@ def _growth(xyxy: F64, flow: F64, good: NDArray[np.bool_]) -> F64:
     x = _GRID * (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
     _, left = _similarity(x, flow, good)
     # A few points that were lost must not hide a plane; a body's surroundings are more than a few.
-    usual = np.nanmedian(np.where(good, left, np.nan), axis=1, keepdims=True) if len(xyxy) else left[:, :1]
+    usual = nanmedian(np.where(good, left, np.nan)[..., None])
     good = good & (left <= _OUTLIER * usual)
     scale, left = _similarity(x, flow, good)
     count = np.maximum(good.sum(axis=1), 1)

@@ -81,6 +81,7 @@ class KinematicClass:
 
     def __init__(self, settings: KinematicClassSettings) -> None:
         self.settings = settings
+        self._sigma = np.hypot(_SIGMA, settings.shape_noise)
         self.reset()
 
     def reset(self) -> None:
@@ -98,8 +99,7 @@ class KinematicClass:
         self._watch(scene, clear)
         known = self._known_s[t.slot, 0] >= s.min_age_s
         shape = self._shape.mean(t.slot)[:, 0]
-        sigma = np.hypot(_SIGMA[t.label], s.shape_noise)
-        off = np.min(np.abs(shape[:, None] - _MEAN[t.label]) / sigma, axis=1)
+        off = np.minimum.reduce(np.abs(shape[:, None] - _MEAN[t.label]) / self._sigma[t.label], axis=1)
         speed, speed_sigma = self._speed(scene)
         acceleration, acceleration_sigma = self._acceleration(scene)
         fast = np.maximum(speed - objects.MAX_SPEED[t.label], 0.0) / speed_sigma
@@ -136,7 +136,7 @@ class KinematicClass:
         row = np.flatnonzero(clear)
         w, h = np.maximum(t.width[row], 1.0), np.maximum(t.height[row], 1.0)
         center = (t.xyxy[row, :2] + t.xyxy[row, 2:]) / 2
-        self._shape.add(slot[row], np.column_stack([np.log(w / h), center, np.log(h)]))
+        self._shape.add(slot[row], np.array([np.log(w / h), *center.T, np.log(h)]).T)
 
         self._velocity.advance(scene.dt_s)
         pairing, seen = scene.pairing, scene.objects
@@ -169,7 +169,7 @@ class KinematicClass:
         z = scene.size_range
         slope = self._shape.slope(slot)
         noise = self._shape.slope_sigma(slot, np.full((n, 1), s.box_noise))[:, 0]
-        ahead = (t.xyxy[:, [0, 2]].mean(axis=1) - k[0, 2]) / k[0, 0]
+        ahead = ((t.xyxy[:, 0] + t.xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0]
         # x = u·Z: sideways speed from the box's drift less what coming nearer alone would move it.
         across, along = z * (slope[:, 1] / k[0, 0] - ahead * slope[:, 3]), -z * slope[:, 3]
         sigma_across = noise * objects.HEIGHT[t.label] + np.abs(ahead) * z * noise
@@ -192,7 +192,8 @@ class KinematicClass:
     def _acceleration(self, scene: Scene) -> tuple[F64, F64]:
         """Least acceleration that explains LiDAR's velocities, and its standard deviation, m/s²."""
         t, s, slot = scene.tracks, self.settings, scene.tracks.slot
-        measured = np.linalg.norm(self._velocity.slope(slot), axis=1)
+        x, z = self._velocity.slope(slot).T
+        measured = np.sqrt(x * x + z * z)
         sigma = self._velocity.slope_sigma(slot, np.full((len(t), 1), 2.0 * s.speed_noise))[:, 0]
         known = self._known_s[slot, 1] >= s.min_age_s
         beyond = np.maximum(measured - (0.0 if self._grounded else s.own_acceleration), 0.0)

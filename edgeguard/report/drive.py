@@ -132,10 +132,9 @@ class DriveRecord:
             total = self.coverage.get(check)
             if total is None:
                 total = self.coverage[check] = Counter({outcome.value: 0 for outcome in Outcome})
-            total[Outcome.PASS.value] += coverage.passed
-            total[Outcome.FAIL.value] += coverage.failed
-            total[Outcome.UNOBSERVABLE.value] += coverage.unobservable
-            total[Outcome.SKIPPED.value] += coverage.skipped
+            for outcome, count in coverage.to_dict().items():
+                if count:
+                    total[outcome] += count
 
     def _add_alarm(self, alarm: Alarm, frame: Frame, verdict: Verdict) -> None:
         key = (alarm.check, alarm.subject.kind.value, alarm.subject.id)

@@ -20,6 +20,14 @@ CAPACITY = 256
 _ALONE_M = 2.5
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
+# Rotation matrix of a quaternion x, y, z, w, by rows: one + two·(product + sign·product), products numbered
+# as in the 4 x 4 of all of them.
+_XX, _XY, _XZ, _XW, _YY, _YZ, _YW, _ZZ, _ZW = 0, 1, 2, 3, 5, 6, 7, 10, 11
+_FIRST = np.array([_YY, _XY, _XZ, _XY, _XX, _YZ, _XZ, _YZ, _XX])
+_SECOND = np.array([_ZZ, _ZW, _YW, _ZW, _ZZ, _XW, _YW, _XW, _YY])
+_SIGN = np.array([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
+_ONE, _TWO = np.eye(3).ravel(), np.where(np.eye(3) > 0, -2.0, 2.0).ravel()
+
 
 class LidarTrackerSettings(Settings):
     """Parameters of the LiDAR object tracker."""
@@ -62,13 +70,9 @@ class LidarBoxes:
     @classmethod
     def from_detections(cls, d: Detections3D, rig: Rig, logits: bool) -> LidarBoxes | None:
         """Transform a detector's boxes; None where the rig does not know their frame."""
-        x, y, z, w = d.orientation.T
-        rotation = np.empty((len(d), 3, 3))
-        rotation[:, 0, 0], rotation[:, 0, 1] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w)
-        rotation[:, 0, 2], rotation[:, 1, 0] = 2 * (x * z + y * w), 2 * (x * y + z * w)
-        rotation[:, 1, 1], rotation[:, 1, 2] = 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
-        rotation[:, 2, 0], rotation[:, 2, 1] = 2 * (x * z - y * w), 2 * (y * z + x * w)
-        rotation[:, 2, 2] = 1 - 2 * (x * x + y * y)
+        product = (d.orientation[:, :, None] * d.orientation[:, None, :]).reshape(-1, 16)
+        rotation = product.take(_FIRST, axis=1) + _SIGN * product.take(_SECOND, axis=1)
+        rotation = (_ONE + _TWO * rotation).reshape(-1, 3, 3)
         matrix = rig.to_camera.get(d.frame_id.lstrip("/"))
         if matrix is None:
             return None

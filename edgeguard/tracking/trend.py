@@ -43,10 +43,13 @@ class TrendBank:
     def slope(self, slots: Slots) -> F64:
         """Return (S, axes) slopes per second; NaN where nothing tells."""
         s, y = self._s[slots], self._y[slots]
-        spread = s[:, 0] * s[:, 2] - s[:, 1] ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope: F64 = (s[:, :1] * y[:, :, 1] - s[:, 1:2] * y[:, :, 0]) / spread[:, None]
-        return np.where(spread[:, None] > 1e-9, slope, np.nan)
+        s0, s1 = s[:, :1], s[:, 1:2]
+        spread = s0 * s[:, 2:] - s1**2
+        slope = s0 * y[:, :, 1]
+        slope -= s1 * y[:, :, 0]
+        # Nothing over NaN is NaN, without the warning that dividing by 0 gives.
+        slope /= np.where(spread > 1e-9, spread, np.nan)
+        return slope
 
     def mean(self, slots: Slots) -> F64:
         """Return (S, axes) weighted means; NaN where nothing was measured."""

@@ -1,0 +1,30 @@
+"""What NumPy's general functions take ten times as long for on the dozen numbers of a frame's subjects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeguard.types import F64
+
+
+def clamp(x: F64, low: float, high: float) -> F64:
+    """Return `x` kept to [low, high]; NaN stays."""
+    out: F64 = np.minimum(np.maximum(x, low), high)
+    return out
+
+
+def median(x: F64) -> F64:
+    """Return the median of an array's rows, of which there is at least one; none may hold NaN."""
+    ordered = np.sort(x, axis=0)
+    middle: F64 = (ordered[(len(x) - 1) // 2] + ordered[len(x) // 2]) / 2
+    return middle
+
+
+def nanmedian(x: F64) -> F64:
+    """Return the (N, K) medians over the middle axis of (N, P, K), P >= 1, without NaN; NaN where all are."""
+    ordered = np.sort(x, axis=1)  # NaN last
+    count = np.count_nonzero(~np.isnan(x), axis=1)[:, None]
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)
+    high = np.take_along_axis(ordered, count // 2, axis=1)
+    middle: F64 = ((low + high) / 2)[:, 0]
+    return middle
