@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.appearances import Appearances
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.habits import Habits
@@ -99,8 +99,7 @@ class ObjectAgreement:
         self.reset()
 
     def reset(self) -> None:
-        self._settled_s = 0.0
-        self._appeared = np.zeros(CAPACITY, bool)
+        self._appearances = Appearances(self.settings.new_radius_m)
         self._track_habits = Habits(CAMERA_CAPACITY)
         self._object_habits = Habits(CAPACITY)
         self._seats = Seats(CAMERA_CAPACITY)
@@ -218,7 +217,10 @@ class ObjectAgreement:
         held_s = habits.held_s(seen.slot, scene.camera_held_s)
         orphaned = self._orphaned(scene, box)
         held = (held_s >= s.held_s) | orphaned
-        appeared = self._appear(scene, hidden)
+        sure = (
+            (seen.probability >= s.min_probability) & (hidden < 0.15) & (seen.center[:, 2] < _APPEAR_RANGE_M)
+        )
+        appeared = self._appearances.follow(scene, seen, sure)
         clear = self._clear(hidden, habits.hidden(seen.slot), held)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
         clear = np.where(appeared & ~held, hidden < 2.0 * s.max_hidden, clear)
@@ -307,43 +309,6 @@ class ObjectAgreement:
         nearer &= (seen.matched & (seen.probability >= _BODY))[None, :]
         by_object = np.where(nearer, inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
         return np.maximum(by_object, covered_share(box, scene.occluders))
-
-    def _appear(self, scene: Scene, hidden: F64) -> NDArray[np.bool_]:
-        """Remember which objects stood up in the open: nothing was near on the sweep before."""
-        seen = scene.objects
-        assert seen is not None
-        self._settled_s = 0.0 if scene.dt_s >= 0.5 else self._settled_s + scene.dt_s
-        self._appeared[seen.slot[seen.is_new]] = False
-        sure = seen.is_new & (seen.probability >= self.settings.min_probability) & (hidden < 0.15)
-        new = np.flatnonzero(sure & ~(seen.bottom > 0.6) & (seen.center[:, 2] < _APPEAR_RANGE_M))
-        if len(new) and self._settled_s > 0.3:
-            if scene.objects_are_classified:
-                # Nothing else was followed near there, at whatever score.
-                old = np.flatnonzero(~seen.is_new)
-                gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
-                alone = np.all(np.hypot(gap[..., 0], gap[..., 1]) > 3.0, axis=1)
-            else:
-                alone = self._in_free_cells(scene, new)
-            self._appeared[seen.slot[new]] = alone
-        return self._appeared[seen.slot]
-
-    def _in_free_cells(self, scene: Scene, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        seen, occupied = scene.objects, scene.occupied
-        alone = np.zeros(len(rows), bool)
-        if seen is None or occupied is None or occupied[1] is None:
-            return alone
-        cell = scene.settings.lidar.cell_m
-        reach = 2 * round(self.settings.new_radius_m / cell) + 1
-        near = cv2.dilate(occupied[1], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        for n, i in enumerate(rows):
-            low = seen.center[i] - seen.size[i] / 2
-            high = seen.center[i] + seen.size[i] / 2
-            x0, x1 = int((low[0] + 40.0) / cell), int((high[0] + 40.0) / cell) + 1
-            z0, z1 = int(low[2] / cell), int(high[2] / cell) + 1
-            now = occupied[0][x0:x1, z0:z1] > 0
-            old = now & (near[x0:x1, z0:z1] > 0)
-            alone[n] = np.count_nonzero(old) <= 0.1 * np.count_nonzero(now)
-        return alone
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         if measured["drift_sigma"] > 2.5:

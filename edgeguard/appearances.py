@@ -1,0 +1,63 @@
+"""Which LiDAR objects stood up in the open, where nothing was a sweep before."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard.scene import Scene
+from edgeguard.tracking.lidar import CAPACITY, LidarObjects
+
+_SETTLED_S = 0.3
+_GAP_S = 0.5
+_ALONE_M = 3.0
+# Higher above the road than this, it may have hung there unseen.
+_BOTTOM_M = 0.6
+
+
+class Appearances:
+    """Remembers, for as long as an object lives, whether it appeared in the open.
+
+    Args:
+        radius_m: distance from anything that a sweep held before that is open, metres.
+    """
+
+    def __init__(self, radius_m: float) -> None:
+        self._radius_m = radius_m
+        self._settled_s = 0.0
+        self._appeared = np.zeros(CAPACITY, bool)
+
+    def follow(self, scene: Scene, seen: LidarObjects, sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (M,) whether each object stood up in the open; `sure` (M,) those that could be told new."""
+        self._settled_s = 0.0 if scene.dt_s >= _GAP_S else self._settled_s + scene.dt_s
+        self._appeared[seen.slot[seen.is_new]] = False
+        new = np.flatnonzero(sure & seen.is_new & ~(seen.bottom > _BOTTOM_M))
+        if len(new) and self._settled_s > _SETTLED_S:
+            if scene.objects_are_classified:
+                # Nothing else was followed near there, at whatever score.
+                old = np.flatnonzero(~seen.is_new)
+                gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
+                alone = np.all(np.hypot(gap[..., 0], gap[..., 1]) > _ALONE_M, axis=1)
+            else:
+                alone = self._in_free_cells(scene, seen, new)
+            self._appeared[seen.slot[new]] = alone
+        return self._appeared[seen.slot]
+
+    def _in_free_cells(self, scene: Scene, seen: LidarObjects, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        occupied = scene.occupied
+        alone = np.zeros(len(rows), bool)
+        if occupied is None or occupied[1] is None:
+            return alone
+        cell = scene.settings.lidar.cell_m
+        reach = 2 * round(self._radius_m / cell) + 1
+        near = cv2.dilate(occupied[1], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+        for n, i in enumerate(rows):
+            low = seen.center[i] - seen.size[i] / 2
+            high = seen.center[i] + seen.size[i] / 2
+            x0, x1 = int((low[0] + 40.0) / cell), int((high[0] + 40.0) / cell) + 1
+            z0, z1 = int(low[2] / cell), int(high[2] / cell) + 1
+            now = occupied[0][x0:x1, z0:z1] > 0
+            old = now & (near[x0:x1, z0:z1] > 0)
+            alone[n] = np.count_nonzero(old) <= 0.1 * np.count_nonzero(now)
+        return alone
