@@ -238,16 +238,16 @@ class Monitor:
             if self._observer is not None:
                 self._observer(scene, check.name, scores)
             standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
-            unseen = np.isnan(scores.score)
-            n, dark = len(unseen), int(np.count_nonzero(unseen))
-            count = int(np.count_nonzero(standing.raised))
-            if count:
+            n = dark = len(scores.score)
+            if not scores.is_dark:
+                dark = int(np.count_nonzero(np.isnan(scores.score)))
+            if standing.alarms:
                 raised = np.flatnonzero(standing.raised)
-                dark -= int(np.count_nonzero(unseen[raised]))
+                dark -= int(np.count_nonzero(np.isnan(scores.score[raised])))
                 alarms += [self._alarm(check, scene, scores, standing, int(i)) for i in raised]
-            failed += count
+            failed += standing.alarms
             unobservable += dark
-            passed += n - count - dark
+            passed += n - standing.alarms - dark
         return Coverage(passed, failed, unobservable)
 
     def _grounds(self, check: Check, scores: Scores, i: int) -> _Grounds:

@@ -386,10 +386,10 @@ class Scene:
         Two that were seen apart are two, however one covers the other now.
         """
         t, apart_s = self.tracks, self._builder.apart_s
-        overlap = boxes.iou(t.xyxy, t.xyxy)
-        inner = boxes.intersection(t.xyxy, t.xyxy) / np.maximum(boxes.area(t.xyxy)[:, None], 1e-9)
-        surer = t.confidence[None, :] > t.confidence[:, None]
-        twin: NDArray[np.bool_] = np.any(((overlap > 0.5) | (inner > 0.8)) & surer, axis=1)
+        overlap, inner = self._track_shares
+        surer = t.confidence > t.confidence[:, None]
+        surer &= (overlap > 0.5) | (inner > 0.8)
+        twin: NDArray[np.bool_] = np.logical_or.reduce(surer, axis=1)
         apart_s[t.slot[t.is_new]] = 0.0
         before = apart_s[t.slot].copy()
         apart_s[t.slot] = _held(before, t.matched & ~twin, self.dt_s)

@@ -51,6 +51,9 @@ class Decoder:
         self.msgtype = msgtype
         is_vision = msgtype.startswith("vision_msgs/")
         self._stores = _layouts(msgtype, definition) if is_vision else [_holding(msgtype)]
+        for store in self._stores:
+            if msgtype in store.fielddefs:
+                store.get_msgdef(msgtype)  # generated once, not with the first message
 
     @property
     def store(self) -> Typestore:

@@ -141,6 +141,9 @@ class BagReader:
         Raises:
             BagError: a message is damaged or nonsense; with `partial` it is counted in `lost` instead.
         """
+        for connection in self.connections:
+            if (connection.topic, connection.msgtype) in self._channels:
+                self.decoder(connection)  # all before the first message
         for raw in self.raw_messages():
             if raw.channel is None:
                 continue

@@ -51,6 +51,11 @@ class Scores:
         """Return that nothing could be told of these subjects."""
         return cls(kind, ids, *_dark(len(ids)))
 
+    @property
+    def is_dark(self) -> bool:
+        """Whether these are `unobservable` ones; others may hold nothing else all the same."""
+        return self.score is _dark(len(self.ids))[0]
+
 
 @functools.lru_cache(maxsize=512)
 def _dark(n: int) -> tuple[F64, tuple[Cause, ...]]:

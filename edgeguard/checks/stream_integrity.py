@@ -11,7 +11,6 @@ Source: camera blinding and freezing after Petit et al. (Black Hat Europe 2015) 
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -128,13 +127,14 @@ class StreamIntegrity:
             rows[channel], score[channel] = row, max(stream, clock)
             cause[channel] = Cause.CLOCK if clock > stream else _CAUSE[channel]
         order = [c for c in _CHANNELS if c in rows]
+        measured = np.array([list(rows[c].values()) for c in order]).reshape(-1, len(_DETAIL)).T
         return [
             Scores(
                 kind=SubjectKind.STREAM,
                 ids=np.array([_CHANNELS.index(c) for c in order], np.int64),
                 score=np.array([score[c] for c in order], np.float64),
                 cause=tuple(cause[c] for c in order),
-                detail={k: np.array([rows[c][k] for c in order]) for k in _DETAIL},
+                detail=dict(zip(_DETAIL, measured)),
             )
         ]
 
@@ -294,7 +294,10 @@ def _blinded(m: Mapping[str, float]) -> str:
 
 def _habit(values: Sequence[float]) -> float | None:
     """What a stream usually shows; None until that is known."""
-    return statistics.median(values) if len(values) >= _HABIT_FRAMES else None
+    if (n := len(values)) < _HABIT_FRAMES:
+        return None
+    ordered = sorted(values)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
 def _ramp(value: float, low: float, high: float) -> float:

@@ -59,12 +59,14 @@ class Standing:
         evidence: (N,) log of the e-process, nats, 0 or more.
         threshold: the evidence at which an alarm is raised.
         raised: (N,) whether it is.
+        alarms: how many are.
         onset_ns: (N,) when the evidence last began to rise.
     """
 
     evidence: F64
     threshold: float
     raised: NDArray[np.bool_]
+    alarms: int
     onset_ns: I64
 
 
@@ -166,9 +168,13 @@ class Evidence:
             book = self._books[key] = _Book()
         threshold = self._thresholds.get(key, self.threshold)
         surprisal = scores.score
-        if book.quiet and threshold > 0 and not np.fmax.reduce(surprisal, initial=-math.inf) > _QUIET:
+        if (
+            book.quiet
+            and threshold > 0
+            and (scores.is_dark or not np.fmax.reduce(surprisal, initial=-math.inf) > _QUIET)
+        ):
             evidence, raised, never_ns = _nothing(len(surprisal))  # as nearly always: all stays at 0
-            return Standing(evidence, threshold, raised, never_ns)
+            return Standing(evidence, threshold, raised, 0, never_ns)
         rows = book.rows(scores.ids, stamp_ns)
         before = book.evidence[rows]
         gain = math.log(_KAPPA) + (1.0 - _KAPPA) * surprisal
@@ -185,7 +191,8 @@ class Evidence:
         book.onset_ns[rows] = onset_ns
         book.evidence[rows] = after
         book.quiet = not book.evidence.any()
-        return Standing(after, threshold, after >= threshold, onset_ns)
+        raised = after >= threshold
+        return Standing(after, threshold, raised, int(np.count_nonzero(raised)), onset_ns)
 
 
 @functools.lru_cache(maxsize=512)
