@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+
+FULL_EVERY = 4
+"""Periods between two waits for everything: services are answered within that many, messages at once."""
 
 
 def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
@@ -22,17 +25,24 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
     """
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    due = time.monotonic() + period_s
+    due, ticks = time.monotonic() + period_s, 0
     while node.context.ok():
         with ExitStack() as held:
-            wait = _Wait(node, held)
-            while node.context.ok() and wait.covers(node):
-                rare = wait(max(0.0, due - time.monotonic()))
-                if rare and node.context.ok():
+            entities = _entities(node)
+            for entity in (node, *(e for kind in entities for e in kind)):
+                held.enter_context(getattr(entity, "handle", entity))
+            subscriptions, _, guards, _ = entities
+            events = [e for s in subscriptions for e in s.event_handlers]
+            everything = _Wait(node, *entities)
+            urgent = _Wait(node, subscriptions, (), guards, events)
+            while node.context.ok() and _entities(node) == entities:
+                # An empty wait set is an error: an inactive node has nothing urgent.
+                wait = urgent if ticks % FULL_EVERY and (subscriptions or guards) else everything
+                if wait(max(0.0, due - time.monotonic())) and node.context.ok():
                     executor.spin_once(timeout_sec=0)
                 if (now := time.monotonic()) >= due:
                     tick()
-                    due = max(due + period_s, now)
+                    due, ticks = max(due + period_s, now), ticks + 1
 
 
 def _entities(node: Node) -> tuple[tuple[Any, ...], ...]:
@@ -40,20 +50,21 @@ def _entities(node: Node) -> tuple[tuple[Any, ...], ...]:
 
 
 class _Wait:
-    """A wait set over all that a node has now, kept from being destroyed meanwhile."""
+    """A wait set over entities that outlive it."""
 
-    def __init__(self, node: Node, held: ExitStack) -> None:
-        self._entities = _entities(node)
-        self._subscriptions, self._services, self._guards, self._waitables = self._entities
-        for entity in (node, *(e for kind in self._entities for e in kind)):
-            held.enter_context(getattr(entity, "handle", entity))
-        events = sum(w.get_num_entities().num_events for w in self._waitables)
-        sizes = len(self._subscriptions), len(self._guards), 0, 0, len(self._services), events
+    def __init__(
+        self,
+        node: Node,
+        subscriptions: Sequence[Any],
+        services: Sequence[Any],
+        guards: Sequence[Any],
+        waitables: Sequence[Any],
+    ) -> None:
+        self._subscriptions, self._services = subscriptions, services
+        self._guards, self._waitables = guards, waitables
+        events = sum(w.get_num_entities().num_events for w in waitables)
+        sizes = len(subscriptions), len(guards), 0, 0, len(services), events
         self._set = rclpy_implementation.WaitSet(*sizes, node.context.handle)
-
-    def covers(self, node: Node) -> bool:
-        """Return whether the node's entities are those that it was made over."""
-        return _entities(node) == self._entities
 
     def __call__(self, timeout_s: float) -> bool:
         """Wait; call back for messages and guards; return whether anything else is ready."""

@@ -28,6 +28,7 @@ TOPICS = {
     "input/points": "/lidar/points",
     "input/detections": "/camera/detections",
     "input/verdict": "/verdict",
+    "input/fail_safe": "/fail_safe",
     "output/verdict": "/verdict",
     "output/fail_safe": "/fail_safe",
     "output/level": "/level",

@@ -16,6 +16,7 @@ NEEDS_LAUNCH = pytest.mark.skipif(
 )
 LAUNCH = ROOT / "launch" / "edgeguard.launch.py"
 ASKED_FOR = {
+    "composed", "recorder",
     "namespace", "engine", "params_file", "image", "camera_info", "points", "detections", "lidar_detections",
     "odometry", "verdict", "fail_safe", "use_sim_time", "build_only", "log_level",
 }  # fmt: skip

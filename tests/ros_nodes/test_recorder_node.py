@@ -1,0 +1,70 @@
+"""A stop leaves a recording that replays to the same alarm; memory and disk are bounded."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+
+def kept(log_ns: int, topic: str = "/points", size: int = 10):
+    from ros_nodes.recorder_node import Kept
+
+    return Kept(log_ns, topic, "sensor_msgs/msg/PointCloud2", bytes(size))
+
+
+def test_the_ring_is_bounded_in_time_and_memory_and_keeps_what_lasts() -> None:
+    from ros_nodes.recorder_node import Ring
+
+    ring = Ring()
+    ring.add(kept(0, "/tf_static"), lasting=True)
+    for i in range(1, 11):
+        ring.add(kept(i), lasting=False)
+    ring.trim(6, 10**6)
+    assert [(m.topic, m.log_ns) for m in ring.snapshot()][:2] == [("/tf_static", 6), ("/points", 6)]
+    ring.trim(0, 25)
+    assert [m.log_ns for m in ring.snapshot()] == [9, 9, 10]
+
+
+def test_the_oldest_recordings_make_room(tmp_path: Path) -> None:
+    from ros_nodes.recorder_node import make_room
+
+    for i in range(3):
+        (tmp_path / f"alarm_{i}").mkdir()
+        (tmp_path / f"alarm_{i}" / "data").write_bytes(bytes(100))
+    (tmp_path / "mine").write_bytes(bytes(1000))
+    make_room(tmp_path, 250)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alarm_1", "alarm_2", "mine"]
+
+
+def test_a_disk_that_takes_nothing_leaves_nothing_behind(tmp_path: Path) -> None:
+    from edgeguard.errors import EdgeGuardError
+    from ros_nodes.recorder_node import write
+
+    (tmp_path / "folder").write_text("a file where the folder should be")
+    with pytest.raises((EdgeGuardError, OSError)):
+        write(tmp_path / "folder" / "alarm_1", [kept(1)])
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(street: Path, tmp_path: Path) -> None:
+    from edgeguard.replay import replay
+    from tests.ros_nodes.live import node
+    from tests.ros_nodes.test_faults import Drive
+
+    alarms = tmp_path / "alarms"
+    with ExitStack() as stack:
+        settings = {"folder": alarms, "after_s": 0.5}
+        recorder = stack.enter_context(node("recorder_node", tmp_path, **settings))
+        drive = Drive(street, tmp_path, stack)
+        drive.runs()
+        drive.tell("camera freeze")
+        drive.trips("frozen")
+        drive.listener.wait_for(lambda: "alarm recorded" in recorder.output)
+    (recording,) = alarms.iterdir()
+    replay(recording, out=tmp_path / "out", engine="none")
+    events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
+    reasons = [a["reason"] for e in events if e["level"] == "FAIL_SAFE" for a in e["alarms"]]
+    assert any("frozen" in reason for reason in reasons)
