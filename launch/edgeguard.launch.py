@@ -24,6 +24,7 @@ ARGUMENTS = {
     "engine": ("yolox_nano", "perception engine: a name under engines/ or a path to an engine.yaml"),
     "perception": ("true", "false: the detections come from another detector"),
     "composed": ("false", "true: perception and monitor in one process, for small boards"),
+    "recorder": ("false", "true: each stop leaves a recording of the seconds before it"),
     "failsafe": ("true", "false: another camera's launch brings the one fail-safe up"),
     "transport": ("raw", "type of the image topic: raw or compressed"),
     "image": ("/camera/image", "camera images"),
@@ -98,6 +99,14 @@ def _nodes() -> list[Node]:
             [managed, transport, expected, engine],
             streams | found,
             AndSubstitution(running, argument("composed")),
+        ),
+        _node(
+            "recorder_node",
+            [{"transport": argument("transport")}],
+            {k: v for k, v in streams.items() if k.startswith("input/")}
+            | {"input/detections": argument("detections"), "input/verdict": argument("verdict")}
+            | {"input/fail_safe": argument("fail_safe")},
+            AndSubstitution(running, argument("recorder")),
         ),
         _node(
             "perception_node", [engine, {"build_only": True}], image, argument("build_only"), respawn=False
