@@ -87,7 +87,8 @@ def pair(
     apart = off > np.where(fit >= _FITS, fit_gate[:, None], range_gate[:, None])
     apart &= ~(np.abs(far[None, :] - np.log(box_range)[:, None]) < _SIZE_GATE)
     by_track = np.where(measured[None, :] & ~apart, fit, 0.0)
-    overlap = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
+    plain = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
+    overlap = plain.copy()
     tracked = track_of_detection >= 0
     if n:
         overlap[tracked] = by_track[track_of_detection[tracked]]
@@ -113,7 +114,6 @@ def pair(
     box_of[c] = r
     foreign_object = (boxed > 0)[None, :] & (track_of[None, :] != np.arange(n)[:, None])
     # Whose a box is, geometry tells best: identities slip just when objects crowd.
-    plain = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
     r, c = linear_sum_assignment(-plain)
     ok = plain[r, c] >= MIN_OVERLAP
     claimed = np.full(d, -1, np.int64)

@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Cloud, Scene
@@ -90,8 +91,8 @@ class FreeSpace:
             length = float(objects.LENGTH[t.label[i]])
             width[i], share[i], rays[i] = self._seen_through(scene, cloud, t.xyxy[i], beyond, length)
         told &= rays >= s.min_rays
-        surprise = np.clip(_NATS_PER_SHARE * (width - _LOOSE), 0.0, _CERTAIN)
-        surprise *= np.clip((t.confidence - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0.0, 1.0)
+        surprise = clamp(_NATS_PER_SHARE * (width - _LOOSE), 0.0, _CERTAIN)
+        surprise *= clamp((t.confidence - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0.0, 1.0)
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects, sight
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
@@ -88,7 +89,7 @@ class LidarGhost:
         seen, cloud, pairing = scene.objects, scene.cloud, scene.pairing
         if seen is None or cloud is None or cloud.height is None or pairing is None:
             return []
-        s, n, box = self.settings, len(seen), scene.clipped(seen.xyxy)
+        s, n, box = self.settings, len(seen), scene.object_boxes
         told = seen.matched & (seen.center[:, 2] <= s.max_range_m) & (scene.image_size is not None)
         told &= box[:, 3] - box[:, 1] >= s.min_height_px
         right = scene.image_size[0] - s.edge_px if scene.image_size else 0.0
@@ -97,13 +98,13 @@ class LidarGhost:
         self._watch_births(scene, cloud, seen, box, told)
         rush = np.where(self._id[seen.slot] == seen.id, self._rush_mps[seen.slot], np.nan)
         change = np.where(np.isfinite(rush), self._change[seen.slot], np.nan)
-        born = np.clip(rush / s.usual_speed_mps, 0.0, _CERTAIN)
-        born *= np.clip(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0)
+        born = clamp(rush / s.usual_speed_mps, 0.0, _CERTAIN)
+        born *= clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0)
         # A stray box tells neither for nor against it; one that is followed does.
         born[pairing.own_box >= MIN_OVERLAP] = np.nan
         born[(pairing.track_of >= 0) & np.isfinite(rush)] = 0.0
         born[(scene.frame.detections is None) | (covered_share(box, scene.occluders) > 0.5)] = np.nan
-        surprise = np.fmax(born, np.clip(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
+        surprise = np.fmax(born, clamp(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
         return [
             Scores(
                 SubjectKind.LIDAR_OBJECT,

@@ -26,6 +26,7 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.appearances import Appearances
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.habits import Habits
@@ -138,14 +139,14 @@ class ObjectAgreement:
         missed = short > 0
         # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
         reach = np.where(_STRICT[t.label], 38.0, 20.0)
-        never = _NEVER[objects.GROUP[t.label]] * np.clip((reach - scene.size_range) / 6.0, 0.0, 1.0)
+        never = _NEVER[objects.GROUP[t.label]] * clamp((reach - scene.size_range) / 6.0, 0.0, 1.0)
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
-        never *= np.clip(1.0 - habits.agreed_s(t.slot) / _GLIMPSE_S, _GLIMPSED, 1.0)
-        lasting = _HELD * np.clip(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
+        never *= clamp(1.0 - habits.agreed_s(t.slot) / _GLIMPSE_S, _GLIMPSED, 1.0)
+        lasting = _HELD * clamp(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
         far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
-        lasting *= np.clip((far - np.nan_to_num(scene.size_range)) / 5.0, 0.0, 1.0)
+        lasting *= clamp((far - np.fmax(scene.size_range, 0.0)) / 5.0, 0.0, 1.0)
         rare = np.where(held, lasting, never) * short * clear
-        surprise = rare * np.clip(t.confidence / 0.6, 0.0, 1.0)
+        surprise = rare * clamp(t.confidence / 0.6, 0.0, 1.0)
         habits.learn(
             t.slot,
             told,
@@ -183,7 +184,7 @@ class ObjectAgreement:
         if seen is None or not scene.objects_are_classified or not len(row):
             return drift
         other = pairing.object_of[row]
-        box, place = t.xyxy[row], scene.clipped(seen.xyxy)
+        box, place = t.xyxy[row], scene.object_boxes
         best = np.where(seen.matched[None, :], boxes.iou(box, place), 0.0).max(axis=1)
         off, known_s = self._seats.follow(
             t.slot[row],
@@ -204,8 +205,9 @@ class ObjectAgreement:
         """LiDAR objects that the camera should box."""
         seen, s = scene.objects, self.settings
         assert seen is not None
-        box = scene.clipped(seen.xyxy)
-        visible = boxes.area(box) / np.maximum(boxes.area(np.nan_to_num(seen.xyxy)), 1e-9)
+        box = scene.object_boxes
+        whole = boxes.area(np.where(np.isnan(seen.xyxy), 0.0, seen.xyxy))
+        visible = boxes.area(box) / np.maximum(whole, 1e-9)
         hidden = self._hidden(scene, box)
         width = scene.image_size[0] if scene.image_size else 0.0
         told = seen.matched & (seen.probability >= s.min_probability) & (seen.center[:, 2] <= s.max_range_m)
@@ -239,10 +241,10 @@ class ObjectAgreement:
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        lasting = _HELD * np.clip(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
+        lasting = _HELD * clamp(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, 1.0, habits.belief(seen.slot))
-        lasting *= np.clip((believed - 0.25) / 0.35, 0.0, 1.0)
+        lasting *= clamp((believed - 0.25) / 0.35, 0.0, 1.0)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
         score = np.zeros(len(seen))
@@ -278,8 +280,8 @@ class ObjectAgreement:
     def _clear(self, hidden: F64, usual: F64, held: NDArray[np.bool_]) -> F64:
         """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""
         bearable = np.maximum(np.where(held, usual + 0.2, 0.0), self.settings.max_hidden)
-        clear: F64 = np.clip((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
-        clear *= (1.0 - 0.4 * hidden) * np.clip((0.95 - hidden) / 0.15, 0.0, 1.0)
+        clear: F64 = clamp((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
+        clear *= (1.0 - 0.4 * hidden) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
         return np.where(held, clear, hidden < self.settings.max_hidden)
 
     def _grouped(self, scene: Scene) -> NDArray[np.bool_]:
@@ -296,7 +298,7 @@ class ObjectAgreement:
     @staticmethod
     def _short(overlap: F64, usual: F64) -> F64:
         """Return (N,) how surely an overlap is not the pair's usual one, 0 to 1."""
-        share: F64 = np.clip((0.55 - overlap / np.maximum(usual, SURE_OVERLAP)) / 0.25, 0.0, 1.0)
+        share: F64 = clamp((0.55 - overlap / np.maximum(usual, SURE_OVERLAP)) / 0.25, 0.0, 1.0)
         return share
 
     def _hidden(self, scene: Scene, box: F64) -> F64:
