@@ -49,7 +49,7 @@ _VEHICLE = objects.GROUPS.index("vehicle")
 _NEVER = np.array([{"vehicle": 8.5, "cycle": 3.0, "person": 3.0}.get(g, 3.0) for g in objects.GROUPS])
 # Of two people side by side, one box often stands for both.
 _GROUP_M = 2.0
-_GROUPED = 0.7
+_GROUPED = 0.8
 # Share of the last seconds from which a pair's lapses are nothing new.
 _FLICKER = 0.25
 _GLIMPSE_S = 0.1
