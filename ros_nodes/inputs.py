@@ -88,11 +88,14 @@ class MonitorSubscriptions:
     def _callback(
         self, topic: str, channel: Channel | None, read: Callable[[Any], Any]
     ) -> Callable[[Any], None]:
+        # A logger throttles by its place in the code: one a topic, or the first topic would silence the rest.
+        logger = self._node.get_logger().get_child(topic.strip("/").replace("/", "_"))
+
         def callback(msg: Any) -> None:
             try:
                 value = read(msg)
             except MessageError as e:
-                self._node.get_logger().error(f"{topic}: dropped: {e}", throttle_duration_sec=1.0)
+                logger.error(f"{topic}: dropped: {e}", throttle_duration_sec=1.0)
             else:
                 self._sink(channel, value)
 

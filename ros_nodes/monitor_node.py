@@ -24,11 +24,12 @@ from ros_nodes.inputs import MonitorSubscriptions
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.markers import to_markers
+from ros_nodes.metrics import FrameCount, Metrics
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.precedence import run_preferred
 from ros_nodes.run import run
-from ros_nodes.settings import DeadlineSettings, MonitorInputs
-from ros_nodes.verdict_msg import to_diagnostics, to_message
+from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs
+from ros_nodes.verdict_msg import frames_status, to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.02
@@ -48,6 +49,7 @@ class MonitorNodeSettings(MonitorSettings):
     assembler: AssemblerSettings = AssemblerSettings()
     inputs: MonitorInputs = MonitorInputs()
     deadline: DeadlineSettings = DeadlineSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 class MonitorNode(ManagedNode):
@@ -74,12 +76,15 @@ class MonitorNode(ManagedNode):
         self._latest: Verdict | None = None
         self._frame_id = ""
         self._begun = False
-        self._judged = 0
+        self._frames = FrameCount()
+        self._metrics: Metrics | None = None
         SettingsParameters(
             self, accept=self._accept, apply=self._apply, describe=descriptions(self._settings)
         )
 
     def configure(self) -> None:
+        if port := self._settings.metrics.port:
+            self._metrics = Metrics(port)
         warm_up(self._settings)
         self._monitor = Monitor(self._settings, observer=self._observe)
         self._verdicts = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.VERDICT)
@@ -89,6 +94,7 @@ class MonitorNode(ManagedNode):
         self._monitor.reset()
         self._begun = False
         self._assembler = self._latest = None
+        self._frames = FrameCount()
         # What is loaded by now stays: the collector need not look at it again, nor run in mid-frame.
         gc.collect()
         gc.freeze()
@@ -104,7 +110,9 @@ class MonitorNode(ManagedNode):
         for publisher in (self._verdicts, self._markers):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
-        self._verdicts = self._markers = self._monitor = self._assembler = self._scene = None
+        if self._metrics is not None:
+            self._metrics.close()
+        self._verdicts = self._markers = self._monitor = self._assembler = self._scene = self._metrics = None
 
     def tick(self) -> None:
         """Let time pass; call every `POLL_PERIOD_S`."""
@@ -117,9 +125,9 @@ class MonitorNode(ManagedNode):
         self._poll()
         if self._latest is not None and now_s - self._diagnosed_s >= DIAGNOSTICS_PERIOD_S:
             self._diagnosed_s = now_s
-            self._diagnostics.publish(
-                to_diagnostics(self._latest, source=self._name_in_full, now_ns=self.now_ns)
-            )
+            told = to_diagnostics(self._latest, source=self._name_in_full, now_ns=self.now_ns)
+            told.status.append(frames_status(self._name_in_full, self._frames.judged, self._frames.lost))
+            self._diagnostics.publish(told)
 
     @property
     def _name_in_full(self) -> str:
@@ -128,6 +136,7 @@ class MonitorNode(ManagedNode):
     def _accept(self, changes: Values) -> Values:
         settings = updated(self._settings, changes, self.get_name())
         self.refuse_while_active(settings.inputs != self._settings.inputs, "inputs")
+        self.refuse_while_active(settings.metrics != self._settings.metrics, "metrics")
         return flatten(settings)
 
     def _apply(self, changes: Values) -> None:
@@ -176,17 +185,19 @@ class MonitorNode(ManagedNode):
             to_message(verdict, source=self._name_in_full, frame_id=self._frame_id, age_ms=age_ms)
         )
         self._latest = verdict
-        self._after(verdict)
+        self._after(verdict, age_ms / 1e3)
 
-    def _after(self, verdict: Verdict) -> None:
+    def _after(self, verdict: Verdict, age_s: float) -> None:
         """Do what may wait until the verdict is out."""
         # After a skipped check the scene is not complete, and completing it now would cost the next frame.
         wanted = self._scene is not None and self._frame_id and not verdict.skipped
         if wanted and self._markers.get_subscription_count():
             self._markers.publish(to_markers(self._scene, verdict, self._frame_id))
         self._scene = None
-        self._judged += 1
-        gc.collect(2 if self._judged % FULL_COLLECTION_EVERY == 0 else 0)
+        lost = self._frames.add(verdict.stamp_ns) if verdict.has_image else 0
+        if self._metrics is not None:
+            self._metrics.observe(verdict, age_s=age_s, lost=lost)
+        gc.collect(2 if self._frames.judged % FULL_COLLECTION_EVERY == 0 else 0)
 
 
 def spin(node: MonitorNode) -> None:

@@ -25,6 +25,15 @@ class MonitorInputs(ImageInput):
     )
 
 
+class MetricsSettings(Settings):
+    """Figures for Prometheus."""
+
+    port: int = Field(
+        0, ge=0, le=65535,
+        description="Port on 127.0.0.1 that Prometheus collects from; 0: none. Read on configure.",
+    )  # fmt: skip
+
+
 class DeadlineSettings(Settings):
     """How long a frame's judgement may take."""
 

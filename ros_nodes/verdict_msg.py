@@ -66,6 +66,13 @@ def to_diagnostics(verdict: Verdict, *, source: str, now_ns: int) -> DiagnosticA
     return msg
 
 
+def frames_status(source: str, judged: int, lost: int) -> DiagnosticStatus:
+    """Build the status that counts frames: lost ones must not pass for healthy silence."""
+    values = {"judged": str(judged), "lost": str(lost)}
+    node = source.rsplit("/", 1)[-1]
+    return _status(f"{node}: frames", Level.NOMINAL, f"{judged} judged, {lost} lost", source, values)
+
+
 def from_message(msg: Any) -> Verdict:
     """Read a verdict back.
 

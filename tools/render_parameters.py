@@ -11,7 +11,7 @@ from edgeguard.monitor import MonitorSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from ros_nodes.settings import DeadlineSettings, MonitorInputs  # noqa: E402 (where it is not installed)
+from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs  # noqa: E402 (where it is not installed)
 
 PATH = ROOT / "config" / "monitor.param.yaml"
 SECTION = "/**/monitor_node:"
@@ -20,7 +20,11 @@ SECTION = "/**/monitor_node:"
 def rendered() -> str:
     """Return the whole file: what stands above the monitor's section is written by hand."""
     by_hand = PATH.read_text(encoding="utf-8").split(SECTION)[0]
-    live = [*entries(MonitorInputs(), ("inputs",)), *entries(DeadlineSettings(), ("deadline",))]
+    live = [
+        *entries(MonitorInputs(), ("inputs",)),
+        *entries(DeadlineSettings(), ("deadline",)),
+        *entries(MetricsSettings(), ("metrics",)),
+    ]
     offline_too = [*entries(AssemblerSettings(), ("assembler",)), *entries(MonitorSettings())]
     return by_hand + render({"monitor_node": [*live, *offline_too]})
 

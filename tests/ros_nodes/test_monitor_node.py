@@ -210,7 +210,8 @@ def test_each_check_has_a_status_on_diagnostics_at_5_hz(listener: Listener, moni
     told = listener.listen(DiagnosticArray, "/diagnostics")
     listener.wait_for(lambda: len(told) > 20)
     assert [s.name for s in told[-1].status] == [
-        f"monitor_node: {name}" for name in Monitor(MonitorSettings()).check_names
+        *(f"monitor_node: {name}" for name in Monitor(MonitorSettings()).check_names),
+        "monitor_node: frames",
     ]
     stamps = [messages.stamp_ns(m.header) for m in told[-11:]]
     assert (stamps[-1] - stamps[0]) / 10 < 200_000_000
