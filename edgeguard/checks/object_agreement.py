@@ -72,9 +72,6 @@ class ObjectAgreementSettings(Settings):
     min_probability: float = Field(
         0.88, gt=0, lt=1, description="LiDAR object probability that counts as sure"
     )
-    min_overlap: float = Field(
-        0.2, gt=0, lt=1, description="overlap in the image from which both see one thing"
-    )
     held_s: float = Field(
         0.4, gt=0, le=5, description="agreement after which an object counts as held by both, s"
     )
