@@ -149,7 +149,7 @@ class Listener(Node):
     def wait_for(
         self,
         condition: Callable[[], object],
-        timeout_s: float = 20.0,
+        timeout_s: float = 60.0,
         *,
         told: Callable[[], str] = lambda: "",
     ) -> None:

