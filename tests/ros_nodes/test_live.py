@@ -22,7 +22,9 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
     from tests.ros_nodes.live import node
 
     with ExitStack() as stack:
-        failsafe = stack.enter_context(node("failsafe_node", tmp_path, use_sim_time=True))
+        failsafe = stack.enter_context(
+            node("failsafe_node", tmp_path, use_sim_time=True, latency_budget_ms=2000.0)
+        )
         # Without a deadline: which checks a busy machine would skip is not part of the comparison.
         settings = {
             "use_sim_time": True,
@@ -90,7 +92,7 @@ def test_a_killed_monitor_stops_the_vehicle(
     monitor, _ = nodes
     stops = listener.listen(Bool, "/fail_safe")
     told = listener.listen(DiagnosticArray, "/diagnostics")
-    with player(recording, tmp_path, "--wait", *WAIT, "--hold", "2"):
+    with player(recording, tmp_path, "--rate", "0.4", "--wait", *WAIT, "--hold", "2"):
         listener.wait_for(lambda: stops and not stops[-1].data)
         monitor.kill()
         stops.clear()
