@@ -46,6 +46,7 @@ class Drive:
         stack.callback(self.listener.close)
         self.stop: bool | None = None
         self.standing = ""
+        self.monitors = 0
         self.alive = 0
         events = SubscriptionEventCallbacks(liveliness=self._alive)
         self.listener.create_subscription(
@@ -72,6 +73,7 @@ class Drive:
         if msg.status[0].name.startswith("failsafe_node"):
             values = {v.key: v.value for v in msg.status[0].values}
             self.standing = f"{msg.status[0].message}; {values['standing']}"
+            self.monitors = int(values["monitors"])
 
     def tell(self, command: str) -> None:
         self.vehicle.stdin.write(command + "\n")
@@ -88,12 +90,12 @@ class Drive:
     def runs(self) -> None:
         for command in ("camera on", "lidar on", "rewind"):
             self.tell(command)
-        self.listener.wait_for(lambda: self.stop is False, 30, told=lambda: self.standing)
+        self.listener.wait_for(lambda: self.stop is False, 60, told=lambda: self.standing)
 
     def trips(self, cause: str) -> None:
         self.listener.wait_for(
             lambda: self.stop and cause in self.standing,
-            20,
+            60,
             told=lambda: f"stop {self.stop}, standing: {self.standing}",
         )
 
@@ -136,16 +138,12 @@ def test_a_stopped_monitor_stops_the_vehicle_until_it_goes_on(drive: Drive) -> N
 
 
 def test_of_two_monitors_the_one_that_dies_stops_the_vehicle_by_name(drive: Drive) -> None:
-    from diagnostic_msgs.msg import DiagnosticArray
-
     from tests.ros_nodes.live import node
 
     drive.runs()
-    heard = drive.listener.listen(DiagnosticArray, "/verdict", 10)
     with node("monitor_node", drive.logs, namespace="/rear", **MONITOR) as rear:
-        drive.listener.wait_for(
-            lambda: {m.status[0].hardware_id for m in heard[-9:]} == {"/monitor_node", "/rear/monitor_node"}
-        )
+        # A monitor counts once the fail-safe itself has heard it.
+        drive.listener.wait_for(lambda: drive.monitors == 2)
         drive.runs()
         rear.kill()
     drive.trips("/rear/monitor_node: silence")
