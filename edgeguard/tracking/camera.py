@@ -48,7 +48,6 @@ class Tracks:
         slot: (N,) row of the track in per-track state that a check may keep (`CAPACITY` rows); a slot is
             reused by a later track.
         xyxy: (N, 4) the matched detection's box, or the predicted one while coasting.
-        predicted: (N, 4) where the track was expected before this frame's detections.
         velocity: (N, 4) per second: centre x, centre y (px), ln width, ln height.
         residual: (N, 4) detection minus prediction: centre x, y (px), ln width, ln height; NaN when coasting.
         residual_sigma: (N, 4) standard deviations expected of `residual`.
@@ -67,7 +66,6 @@ class Tracks:
     id: I64
     slot: Slots
     xyxy: F64
-    predicted: F64
     velocity: F64
     residual: F64
     residual_sigma: F64
@@ -158,8 +156,7 @@ class CameraTracker:
             residual = np.concatenate([residual, unknown])
             residual_sigma = np.concatenate([residual_sigma, unknown])
             detection = np.concatenate([detection, index[born]])
-            predicted = np.concatenate([predicted, xyxy[born]])
-        return self._snapshot(stamp_ns, predicted, residual, residual_sigma, detection)
+        return self._snapshot(stamp_ns, residual, residual_sigma, detection)
 
     def _predict(self, stamp_ns: int, dt_s: float) -> None:
         slots = self._slots
@@ -273,15 +270,12 @@ class CameraTracker:
         self._slots = np.concatenate([self._slots, slots])
         return candidates
 
-    def _snapshot(
-        self, stamp_ns: int, predicted: F64, residual: F64, residual_sigma: F64, detection: I64
-    ) -> Tracks:
+    def _snapshot(self, stamp_ns: int, residual: F64, residual_sigma: F64, detection: I64) -> Tracks:
         s = self._slots
         return Tracks(
             id=self._id[s],
             slot=s,
             xyxy=self._xyxy[s],
-            predicted=predicted,
             velocity=self._bank.velocity[s],
             residual=residual,
             residual_sigma=residual_sigma,
