@@ -19,12 +19,13 @@ os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fa
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not MISSING:
-        return
     reason = f"no ROS 2 here: {', '.join(MISSING)} cannot be imported (wheels: x86-64, Python 3.11 to 3.13)"
+    # Fast DDS locks up now and then where participants come and go (eProsima/Fast-DDS issue 6502), and takes
+    # the interpreter with it. That is not the tested code's failure; one that repeats is.
+    mark = pytest.mark.skip(reason=reason) if MISSING else pytest.mark.flaky(reruns=1)
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=reason))
+            item.add_marker(mark)
 
 
 @pytest.fixture
