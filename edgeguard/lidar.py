@@ -61,12 +61,12 @@ def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
     Returns:
         None where too little ground is seen to tell.
     """
-    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
-    near = (z > 3.0) & (z < 40.0) & (np.abs(x) < 15.0) & (y > 0.3)
-    if np.count_nonzero(near) < 100:
+    x, y, z = xyz.T.copy()
+    near = np.flatnonzero((z > 3.0) & (z < 40.0) & (np.abs(x) < 15.0) & (y > 0.3))
+    if len(near) < 100:
         return None
-    x, y, z = xyz.take(np.flatnonzero(near), axis=0).T
-    cell = (x + 15.0).astype(np.int64) * 40 + z.astype(np.int64)
+    x, y, z = x.take(near), y.take(near), z.take(near)
+    cell = (x + np.float32(15.0)).astype(np.int32) * 40 + z.astype(np.int32)
     lowest = np.zeros(30 * 40, np.float32)
     np.maximum.at(lowest, cell, y)  # y points down
     seen = np.flatnonzero(lowest)

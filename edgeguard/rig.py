@@ -61,12 +61,12 @@ class CameraModel:
         return float(1.5 * max(self.width / self.k[0, 0], self.height / self.k[1, 1]))
 
     @property
-    def half_view(self) -> float:
-        """x/z beyond which, left or right, no point is in the image; a little more than what is."""
+    def sides(self) -> tuple[float, float]:
+        """x/z left and right of which no point is in the image; a little more than what is."""
         if self.is_distorted:
-            return self._cone
-        centre = float(self.k[0, 2])
-        return min(1.01 * max(centre, self.width - centre) / float(self.k[0, 0]), self._cone)
+            return -self._cone, self._cone
+        fx, cx = float(self.k[0, 0]), float(self.k[0, 2])
+        return max(-1.01 * cx / fx, -self._cone), min(1.01 * (self.width - cx) / fx, self._cone)
 
     def project(self, xyz: F32) -> tuple[F32, NDArray[np.bool_]]:
         """Project points of the optical frame.

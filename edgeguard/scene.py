@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -27,6 +28,8 @@ from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud
 from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
+_MIN_DEPTH_M = 0.5
+_POINT = np.dtype((np.void, 12))
 _SUPPORT_BAND = 0.35
 _APART_S = 0.5
 
@@ -50,25 +53,38 @@ class Cloud:
     """The points of a sweep that the camera could see.
 
     Attributes:
-        xyz: (M, 3) optical frame, metres.
+        xyz: (M, 3) optical frame, metres; sorted by column of pixels.
         uv: (M, 2) pixels.
+        z: (M,) metres ahead.
         height: (M,) above ground, metres; None where no ground was found.
-        order: (M,) indices that sort the points by u.
-        sorted_u, sorted_v: (M,) u and v in that order.
+        start: (width + 1,) index of the first point of each column of pixels.
     """
 
     xyz: F32
     uv: F32
+    z: F32
     height: F32 | None
-    order: NDArray[np.intp]
-    sorted_u: F32
-    sorted_v: F32
+    start: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, xyz: F32, uv: F32, camera: CameraModel) -> Cloud:
+        """Sort (M, 3) points by their (M, 2) pixels."""
+        # Numbers of two bytes are sorted by radix, several times faster than by comparison.
+        column = uv[:, 0].astype(np.uint16)
+        order = np.argsort(column, kind="stable")
+        start = np.zeros(camera.width + 1, np.intp)
+        np.cumsum(np.bincount(column, minlength=camera.width)[: camera.width], out=start[1:])
+        xyz = xyz.take(order, axis=0)
+        return cls(xyz, uv.take(order, axis=0), xyz[:, 2].copy(), None, start)
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
-        a, b = self.sorted_u.searchsorted(np.array([box[0], box[2]], np.float32))
-        v = self.sorted_v[a:b]
-        inside: NDArray[np.intp] = self.order[a:b][(v >= box[1]) & (v <= box[3])]
+        x0, y0, x1, y1 = box.tolist()
+        last = len(self.start) - 1
+        a = self.start[min(max(int(x0), 0), last)]
+        b = self.start[min(max(math.ceil(x1), 0), last)]
+        u, v = self.uv[a:b].T
+        inside: NDArray[np.intp] = np.flatnonzero((u >= x0) & (u < x1) & (v >= y0) & (v <= y1)) + a
         return inside
 
 
@@ -211,28 +227,27 @@ class Scene:
         points, rig, builder = self.frame.points, self.frame.rig, self._builder
         if points is None or rig is None:
             return None
-        xyz = _ahead(points, rig, self.settings.max_points)
+        xyz = _in_view(points, rig, self.settings.max_points)
         if xyz is None:
             return None
         uv, inside = rig.camera.project(xyz)
-        rows = np.flatnonzero(inside)
-        xyz, uv = xyz.take(rows, axis=0), uv.take(rows, axis=0)
+        rows = np.flatnonzero(inside & (xyz[:, 2] > _MIN_DEPTH_M))
+        cloud = Cloud.of(xyz.take(rows, axis=0), uv.take(rows, axis=0), rig.camera)
         if self.new_sweep or builder.ground is None:
-            ground = fit_ground(xyz, builder.ground)
+            ground = fit_ground(cloud.xyz, builder.ground)
             # A plane that no longer fits is found afresh before it is given up.
-            builder.ground = ground if ground is not None else fit_ground(xyz, None)
-        height = builder.ground.height(xyz) if builder.ground is not None else None
-        order = np.argsort(uv[:, 0], kind="stable")
-        u, v = uv.take(order, axis=0).T.copy()
+            builder.ground = ground if ground is not None else fit_ground(cloud.xyz, None)
         if builder.density is not None and self.new_sweep:
-            builder.density.update(uv)
-        return Cloud(xyz, uv, height, order, u, v)
+            builder.density.update(cloud.uv)
+        if builder.ground is None:
+            return cloud
+        return replace(cloud, height=builder.ground.height(cloud.xyz))
 
     @cached_property
     def _depth_cells(self) -> edges.DepthCells | None:
         if self.cloud is None or self.image_size is None:
             return None
-        return edges.depth_cells(self.cloud.uv, self.cloud.xyz[:, 2], self.image_size)
+        return edges.depth_cells(self.cloud.uv, self.cloud.z, self.image_size)
 
     @cached_property
     def side_rims(self) -> NDArray[np.int64] | None:
@@ -245,13 +260,22 @@ class Scene:
         cells, cloud = self._depth_cells, self.cloud
         if cells is None or cloud is None or cloud.height is None:
             return None
-        return edges.top_rims(cells, cloud.xyz[:, 2], cloud.height)
+        return edges.top_rims(cells, cloud.z, cloud.height)
 
     @property
     def ground(self) -> Ground | None:
         """The road, None where it is not seen."""
         _ = self.cloud
         return self._builder.ground if self.cloud is not None else None
+
+    @cached_property
+    def _above_ground(self) -> NDArray[np.bool_] | None:
+        """(M,) whether a point of `cloud` is clearly above ground; None where no ground was found."""
+        cloud, lidar = self.cloud, self.settings.lidar
+        if cloud is None or cloud.height is None:
+            return None
+        above: NDArray[np.bool_] = cloud.height > lidar.ground_tolerance_m + lidar.ground_slope * cloud.z
+        return above
 
     @cached_property
     def _clustered(self) -> tuple[Clusters, NDArray[np.int32], U8] | None:
@@ -283,7 +307,7 @@ class Scene:
             return None
         if builder.sight is None or self.new_sweep:
             builder.last_sight = builder.sight
-            builder.sight = look(points.stamp_ns, cloud.uv, cloud.xyz[:, 2], rig.camera)
+            builder.sight = look(points.stamp_ns, cloud.uv, cloud.z, rig.camera)
         return builder.sight, builder.last_sight
 
     @property
@@ -461,16 +485,14 @@ class Scene:
             total=np.zeros(n),
             foreground=np.full(n, np.nan),
         )
-        lidar = self.settings.lidar
         for i in range(n):
             index = cloud.in_box(core[i])
             out.total[i] = len(index)
-            z = cloud.xyz[index, 2]
-            if cloud.height is not None:
-                z = z[cloud.height[index] > lidar.ground_tolerance_m + lidar.ground_slope * z]
-            if not len(z):
+            if self._above_ground is not None:
+                index = index[self._above_ground[index]]
+            if not len(index):
                 continue
-            z.sort()
+            z = np.sort(cloud.z[index])
             reference, label = self.size_range[i], t.label[i]
             spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label]
             near = _nearest_body(z)
@@ -614,31 +636,24 @@ def _covered(foot: F64, by_foot: F64, overlap: F64, inner: F64) -> F64:
     return share
 
 
-def _ahead(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
-    """Points in the optical frame, without those behind or clearly beside the camera's view.
-
-    Columns apart: it is twice as fast.
-    """
+def _in_view(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
+    """Points in the optical frame, without those behind the camera or clearly beside its view."""
     matrix = rig.to_camera.get(points.frame_id.lstrip("/"))
     if matrix is None:
         return None
-    m = matrix.astype(np.float32)
     xyz = points.xyz if len(points) <= max_points else points.xyz[:: -(-len(points) // max_points)]
-    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
-    depth = m[2, 0] * x + m[2, 1] * y
-    depth += m[2, 2] * z + m[2, 3]
-    front = np.flatnonzero(depth > 0.5)
-    xyz, depth = xyz.take(front, axis=0), depth.take(front)
-    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
-    right = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
-    view = np.flatnonzero(np.abs(right) < np.float32(rig.camera.half_view) * depth)
-    xyz = xyz.take(view, axis=0)
-    x, y, z = xyz[:, 0], xyz[:, 1], xyz[:, 2]
-    out = np.empty((len(view), 3), np.float32)
-    out[:, 0] = right.take(view)
-    out[:, 1] = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
-    out[:, 2] = depth.take(view)
-    return out
+    if not len(xyz):
+        return xyz
+    xyz = np.ascontiguousarray(xyz)
+    to_camera = matrix[:3].astype(np.float32)
+    left, right = rig.camera.sides
+    # How far a point lies within either side; the third row only fills the form that OpenCV is fast at.
+    planes = np.array([[1.0, 0.0, -left], [-1.0, 0.0, right], [0.0, 0.0, 1.0]], np.float32) @ to_camera
+    side = cv2.transform(xyz.reshape(-1, 1, 3), planes)
+    between = (side[:, 0, 0] > 0) & (side[:, 0, 1] > 0)
+    # As one item of twelve bytes each, points are picked five times as fast.
+    xyz = xyz.view(_POINT).ravel()[between].view(np.float32)
+    return np.asarray(cv2.transform(xyz.reshape(-1, 1, 3), to_camera), np.float32).reshape(-1, 3)
 
 
 def _core(xyxy: F64) -> F64:

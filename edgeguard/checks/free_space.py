@@ -108,25 +108,29 @@ class FreeSpace:
     ) -> tuple[float, float, float]:
         """Return the widest run of open columns (share of width), the share of rays passed, and rays."""
         assert cloud.height is not None
-        w, h = box[2] - box[0], box[3] - box[1]
-        inner = np.array([box[0] + 0.05 * w, box[1] + 0.1 * h, box[2] - 0.05 * w, box[3] - 0.1 * h])
+        s, lidar = self.settings, scene.settings.lidar
+        x0, y0, x1, y1 = box.tolist()
+        w, h = x1 - x0, y1 - y0
+        inner = np.array([x0 + 0.05 * w, y0 + 0.1 * h, x1 - 0.05 * w, y1 - 0.1 * h])
         index = cloud.in_box(inner)
         index = index[:: 1 + len(index) // _MAX_RAYS]
-        z, lidar = cloud.xyz[index, 2], scene.settings.lidar
+        z = cloud.z[index]
         ground = cloud.height[index] < lidar.ground_tolerance_m + lidar.ground_slope * z
         # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
         passed = z > np.where(ground, beyond, beyond + length)
         told = passed | ~ground
-        count = int(np.clip(np.count_nonzero(told) / (2.0 * self.settings.min_column_rays), *_COLUMNS))
-        column = ((cloud.uv[index, 0] - inner[0]) / (inner[2] - inner[0]) * count).astype(np.intp)
+        least, most = _COLUMNS
+        count = min(max(int(np.count_nonzero(told) / (2.0 * s.min_column_rays)), least), most)
+        column = ((cloud.uv[index, 0] - inner[0]) * (count / (inner[2] - inner[0]))).astype(np.intp)
         column = np.minimum(column, count - 1)
-        rays = np.bincount(column[told], minlength=count)
-        open_rays = np.bincount(column[passed], minlength=count)
-        is_open = (rays >= self.settings.min_column_rays) & (open_rays >= self.settings.seen_through * rays)
-        edge = np.flatnonzero(np.diff(np.concatenate([[False], is_open, [False]])))
-        run = int((edge[1::2] - edge[::2]).max()) if len(edge) else 0
-        total = int(rays.sum())
-        return run / count, float(open_rays.sum() / max(total, 1)), float(total)
+        rays = np.bincount(column[told], minlength=count).tolist()
+        open_rays = np.bincount(column[passed], minlength=count).tolist()
+        widest = run = 0
+        for through, of in zip(open_rays, rays, strict=True):
+            run = run + 1 if of >= s.min_column_rays and through >= s.seen_through * of else 0
+            widest = max(widest, run)
+        total = sum(rays)
+        return widest / count, sum(open_rays) / max(total, 1), float(total)
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (

@@ -133,7 +133,7 @@ class LidarGhost:
             w, h = x1 - x0, y1 - y0
             middle = np.array([x0 + 0.3 * w, y0 + 0.3 * h, x1 - 0.3 * w, y1 - 0.15 * h])
             index = cloud.in_box(middle)
-            z, height = cloud.xyz[index, 2], cloud.height[index]
+            z, height = cloud.z[index], cloud.height[index]
             near, far = seen.center[i, 2] + np.array([-0.5, 0.5]) * seen.size[i, 2] + np.array([-0.3, 0.3])
             crossing = z >= near
             # Nothing nearer may hide it.
@@ -162,7 +162,7 @@ class LidarGhost:
             if not len(index):
                 continue
             slot, focal = seen.slot[i], float(scene.rig.camera.k[0, 0])
-            come_m = sight.emerging_m(before, cloud.uv[index], cloud.xyz[index, 2], focal, closing_m)
+            come_m = sight.emerging_m(before, cloud.uv[index], cloud.z[index], focal, closing_m)
             self._id[slot] = seen.id[i]
             # What stands still comes out of cover as fast as the vehicle passes the cover by.
             self._rush_mps[slot] = max(0.0, come_m / passed_s - scene.own_speed_mps)

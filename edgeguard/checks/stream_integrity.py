@@ -204,7 +204,7 @@ class StreamIntegrity:
             rows, columns = -(-camera.height // 24), -(-camera.width // 24)
             cell = (cloud.uv[:, 1] / 24).astype(np.int64) * columns + (cloud.uv[:, 0] / 24).astype(np.int64)
             depth = np.full(rows * columns, np.inf, np.float32)
-            np.minimum.at(depth, cell, cloud.xyz[:, 2])
+            np.minimum.at(depth, cell, cloud.z)
             if self._depths is not None and len(self._depths) == len(depth):
                 both = np.isfinite(depth) & np.isfinite(self._depths)
                 if np.count_nonzero(both) >= 20:
