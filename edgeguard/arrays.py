@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeguard.types import F64
 
@@ -13,7 +14,7 @@ def clamp(x: F64, low: float, high: float) -> F64:
     return out
 
 
-def median(x: F64) -> F64:
+def median(x: NDArray[np.number]) -> F64:
     """Return the median of an array's rows, of which there is at least one; none may hold NaN."""
     ordered = np.sort(x, axis=0)
     middle: F64 = (ordered[(len(x) - 1) // 2] + ordered[len(x) // 2]) / 2

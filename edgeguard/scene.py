@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import edges, objects
-from edgeguard.arrays import clamp
+from edgeguard.arrays import clamp, median
 from edgeguard.bonds import Bonds
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
@@ -31,6 +31,7 @@ _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
 _POINT = np.dtype((np.void, 12))
 _SUPPORT_BAND = 0.35
+_ENOUGH_RETURNS = 200
 _APART_S = 0.5
 
 
@@ -55,13 +56,15 @@ class Cloud:
     Attributes:
         xyz: (M, 3) optical frame, metres; sorted by column of pixels.
         uv: (M, 2) pixels.
-        z: (M,) metres ahead.
+        u, v, z: (M,) columns of these, as one run of memory each.
         height: (M,) above ground, metres; None where no ground was found.
         start: (width + 1,) index of the first point of each column of pixels.
     """
 
     xyz: F32
     uv: F32
+    u: F32
+    v: F32
     z: F32
     height: F32 | None
     start: NDArray[np.intp]
@@ -74,8 +77,8 @@ class Cloud:
         order = np.argsort(column, kind="stable")
         start = np.zeros(camera.width + 1, np.intp)
         np.cumsum(np.bincount(column, minlength=camera.width)[: camera.width], out=start[1:])
-        xyz = xyz.take(order, axis=0)
-        return cls(xyz, uv.take(order, axis=0), xyz[:, 2].copy(), None, start)
+        xyz, uv = xyz.take(order, axis=0), uv.take(order, axis=0)
+        return cls(xyz, uv, *uv.T.copy(), xyz[:, 2].copy(), None, start)
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
@@ -83,7 +86,7 @@ class Cloud:
         last = len(self.start) - 1
         a = self.start[min(max(int(x0), 0), last)]
         b = self.start[min(max(math.ceil(x1), 0), last)]
-        u, v = self.uv[a:b].T
+        u, v = self.u[a:b], self.v[a:b]
         inside: NDArray[np.intp] = np.flatnonzero((u >= x0) & (u < x1) & (v >= y0) & (v <= y1)) + a
         return inside
 
@@ -525,7 +528,7 @@ class Scene:
         if seen is None:
             return 0.0
         closing = -seen.velocity[seen.matched & (seen.hits >= 4), 1]
-        return max(0.0, float(np.median(closing))) if len(closing) >= 3 else 0.0
+        return max(0.0, float(median(closing))) if len(closing) >= 3 else 0.0
 
     @cached_property
     def pairing(self) -> Pairing | None:
@@ -665,6 +668,7 @@ def _core(xyxy: F64) -> F64:
 
 def _nearest_body(z: F32) -> float | None:
     """Return the range of the nearest body that makes up a good part of some returns' sorted ranges."""
+    z = z[:: 1 + len(z) // _ENOUGH_RETURNS]
     count = z.searchsorted(z * 1.12, side="right") - np.arange(len(z))
     enough = np.flatnonzero(count >= max(3, 0.3 * len(z)))
     if not len(enough):

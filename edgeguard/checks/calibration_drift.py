@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
+from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.edges import STEP, coincidence, peak
@@ -137,7 +138,7 @@ class _Average:
 
     def shift(self, min_s: float, min_contrast: float) -> float:
         """Best shift, gradient pixels; NaN while unknown."""
-        usual = float(np.median(self._profile))
+        usual = float(median(self._profile))
         if self._known_s < min_s or self._profile.max() < (1.0 + min_contrast) * usual:
             return float("nan")
         return peak(self._profile) - _REACH

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects, sight
-from edgeguard.arrays import clamp
+from edgeguard.arrays import clamp, median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
@@ -193,4 +193,4 @@ def _change(before: U8 | None, now: U8 | None, size: tuple[float, float] | None,
     x0, y0, x1, y1 = (box * (now.shape[1] / size[0])).astype(int)
     difference = np.abs(before[y0 : y1 + 1, x0 : x1 + 1].astype(np.int16) - now[y0 : y1 + 1, x0 : x1 + 1])
     whole = np.abs(before[::4, ::4].astype(np.int16) - now[::4, ::4])
-    return float(np.median(difference) - np.median(whole))
+    return float(median(difference.ravel()) - median(whole.ravel()))

@@ -153,6 +153,11 @@ class Evidence:
         """Forget all evidence: a new drive begins."""
         self._books: dict[tuple[str, SubjectKind], _Book] = {}
 
+    def is_quiet(self, check: str, kind: SubjectKind) -> bool:
+        """Whether there is no evidence about any subject of a check."""
+        book = self._books.get((check, kind))
+        return book is None or book.quiet
+
     def update(self, check: str, scores: Scores, stamp_ns: int, dt_s: float) -> Standing:
         """Add one frame's scores.
 
