@@ -78,7 +78,8 @@ class Cloud:
         start = np.zeros(camera.width + 1, np.intp)
         np.cumsum(np.bincount(column, minlength=camera.width)[: camera.width], out=start[1:])
         xyz, uv = xyz.take(order, axis=0), uv.take(order, axis=0)
-        return cls(xyz, uv, *uv.T.copy(), xyz[:, 2].copy(), None, start)
+        u, v, z = uv[:, 0].copy(), uv[:, 1].copy(), xyz[:, 2].copy()
+        return cls(xyz, uv, u, v, z, None, start)
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""

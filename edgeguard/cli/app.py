@@ -10,8 +10,6 @@ from edgeguard import __version__
 from edgeguard.cli import attack, calibrate, coverage, demo, doctor, replay, tune
 from edgeguard.errors import EdgeGuardError
 
-USER_ERROR = 2
-
 app = typer.Typer(
     name="edgeguard",
     help="Watch the perception of a vehicle or robot: replay a recording, attack a copy of it, see the demo.",
@@ -61,7 +59,7 @@ def main() -> None:
         app()
     except EdgeGuardError as e:
         print(f"edgeguard: {e}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(replay.USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         sys.stderr.close()
         sys.exit(1)

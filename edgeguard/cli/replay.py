@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from edgeguard.errors import EdgeGuardError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from edgeguard.report import Summary
 
-FAIL_SAFE = 3
+FAIL_SAFE, USER_ERROR = 3, 2
 
 
 def replay(
-    bag: Path = typer.Argument(..., help="rosbag2 folder or file (sqlite3 or MCAP)."),
+    bags: list[Path] = typer.Argument(
+        ..., metavar="BAG...", help="rosbag2 folder or file (sqlite3 or MCAP)."
+    ),
     params: Optional[Path] = typer.Option(None, help="ROS 2 parameter file; defaults without."),  # noqa: UP045
     engine: Optional[str] = typer.Option(  # noqa: UP045
         None,
@@ -25,46 +31,118 @@ def replay(
         "file's engine runs where images come without detections.",
     ),
     out: Optional[Path] = typer.Option(  # noqa: UP045
-        None, help="Folder for the results; BAG_edgeguard in the working directory without."
+        None,
+        help="Folder for the results, for several recordings of their folders; BAG_edgeguard in the working "
+        "directory without.",
     ),
     partial: bool = typer.Option(False, "--partial", help="Use what is readable of a damaged recording."),
     topic: list[str] = typer.Option(
         [], metavar="CHANNEL=TOPIC", help="Topic of a channel, where there are several. May be repeated."
     ),
+    jobs: Optional[int] = typer.Option(  # noqa: UP045
+        None, min=1, help="Recordings replayed at once; as many as there are cores without."
+    ),
 ) -> None:
-    """Judge every frame of a recording: events.jsonl, coverage.jsonl, summary.json and report.html.
+    """Judge every frame of recordings: events.jsonl, coverage.jsonl, summary.json and report.html of each.
 
-    Exits with 0 when the drive stayed below FAIL_SAFE (the hold at start-up does not count), 3 when it did
+    Exits with 0 when every drive stayed below FAIL_SAFE (the hold at start-up does not count), 3 when one did
     not, 2 on a user's error.
     """
-    topics = dict(_topic(text) for text in topic)
-    folder = out or Path(f"{_stem(bag)}_edgeguard")
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     from edgeguard.replay import ReplaySettings
-    from edgeguard.replay import replay as run
 
     settings = ReplaySettings.load(params) if params else ReplaySettings()
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
-    with bar:
+    options = {"settings": settings, "engine": engine, "topics": dict(map(_topic, topic)), "partial": partial}
+    if len(bags) == 1:
+        worst = _one(bags[0], out or Path(f"{_stem(bags[0])}_edgeguard"), options)
+    else:
+        worst = _several(_folders(bags, out), options, jobs)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def _one(bag: Path, folder: Path, options: dict[str, Any]) -> int:
+    from edgeguard.replay import replay as run
+
+    with _progress() as bar:
         task = bar.add_task(f"replaying {bag.name}", total=None)
         summary = run(
             bag,
             out=folder,
-            settings=settings,
-            engine=engine,
-            topics=topics,
-            partial=partial,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+            **options,
         )
     _tell(summary, folder)
-    if summary.reached_fail_safe:
-        raise typer.Exit(FAIL_SAFE)
+    return FAIL_SAFE if summary.reached_fail_safe else 0
+
+
+def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | None) -> int:
+    """Replay recordings side by side; one that cannot be used is told, and the others go on."""
+    import multiprocessing
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+    began, cores = time.monotonic(), jobs or _cores()
+    done: dict[Path, Future[Summary]] = {}
+    # Forking a process that has threads can deadlock; the progress bar is one.
+    context = multiprocessing.get_context("spawn")
+    with _progress() as bar, ProcessPoolExecutor(min(cores, len(folders)), mp_context=context) as pool:
+        task = bar.add_task(f"replaying {len(folders)} recordings", total=len(folders))
+        # The longest first, so that none is left over for one core alone at the end.
+        for bag in sorted(folders, key=_size, reverse=True):
+            done[bag] = pool.submit(_quietly, bag, folders[bag], options)
+            done[bag].add_done_callback(lambda _: bar.advance(task))
+    worst, driven_s = 0, 0.0
+    for bag, folder in folders.items():
+        if isinstance(error := done[bag].exception(), EdgeGuardError):
+            typer.echo(f"edgeguard: {error}", err=True)
+            worst = USER_ERROR
+            continue
+        summary = done[bag].result()
+        _tell(summary, folder)
+        driven_s += summary.duration_s
+        if summary.reached_fail_safe:
+            worst = worst or FAIL_SAFE
+    wall_s = time.monotonic() - began
+    typer.echo(f"{len(folders)} recordings: {driven_s:.1f} s of driving in {wall_s:.1f} s, "
+               f"{driven_s / wall_s:.1f} x real time")  # fmt: skip
+    return worst
+
+
+def _quietly(bag: Path, folder: Path, options: dict[str, Any]) -> Summary:
+    from edgeguard.replay import replay as run
+
+    try:
+        return run(bag, out=folder, **options)
+    except EdgeGuardError as e:
+        # Only its message finds the way from one process to another.
+        raise EdgeGuardError(str(e)) from None
+
+
+def _folders(bags: list[Path], out: Path | None) -> dict[Path, Path]:
+    """Where each recording's results go; no two to one folder."""
+    folders = {bag: out / _stem(bag) if out else Path(f"{_stem(bag)}_edgeguard") for bag in bags}
+    if len(set(folders.values())) < len(bags):
+        raise EdgeGuardError("two recordings have one name, and so one folder for results: replay them apart")
+    return folders
+
+
+def _size(bag: Path) -> int:
+    files = bag.rglob("*") if bag.is_dir() else [bag]
+    return sum(f.stat().st_size for f in files if f.is_file())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
 
 
 def _tell(summary: Summary, folder: Path) -> None:

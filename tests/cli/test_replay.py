@@ -90,3 +90,25 @@ def test_a_real_recording(shared: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert told["frames"] == 154
     assert done.exit_code == (3 if told["level"] == "FAIL_SAFE" else 0)
     assert "kitti_0000_edgeguard/report.html" in done.stdout
+
+
+def test_several_recordings_are_replayed_side_by_side_and_a_bad_one_costs_no_other(
+    shared: Path, tmp_path: Path
+) -> None:
+    bags = [shared / "data/kitti_tracking" / name for name in ("kitti_0012", "kitti_0014")]
+    (tmp_path / "empty").mkdir()
+    args = [*map(str, bags), str(tmp_path / "empty"), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    done = CliRunner().invoke(app, ["replay", *args])
+    assert done.exit_code == 2 and str(tmp_path / "empty") in done.stderr
+    for bag in bags:
+        assert (tmp_path / "out" / bag.name / "report.html").exists()
+    alone = CliRunner().invoke(app, ["replay", str(bags[0]), "--out", str(tmp_path / "alone")])
+    assert alone.exit_code == 0
+    events = [(tmp_path / folder / "events.jsonl").read_bytes() for folder in ("out/kitti_0012", "alone")]
+    assert events[0] == events[1]
+
+
+def test_two_recordings_of_one_name_are_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["replay", str(tmp_path / "a/drive"), str(tmp_path / "b/drive")])
+    assert isinstance(done.exception, EdgeGuardError)
+    assert "one name" in str(done.exception)
