@@ -46,9 +46,10 @@ class Renderer:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self._mips: dict[tuple[int, int, int], U8] = {}
+        self._cut: dict[int, bool] = {}
         rng = np.random.default_rng([scene.seed, 2])
         h, w = scene.camera.height + 64, scene.camera.width + 64
-        self._noise = rng.normal(0.0, scene.noise_sigma, (h, w, 3)).round().astype(np.int16)
+        self._noise = rng.normal(0.0, scene.imager.noise_sigma, (h, w, 3)).round().astype(np.int16)
 
     def camera_matrix(self, t: float) -> F64:
         """Return the (4, 4) matrix from the world to the optical frame at `t`."""
@@ -75,7 +76,8 @@ class Renderer:
                 phase = int(way / actor.stride_m) % len(actor.surfaces)
             surfaces += placed(actor.surfaces[phase], pose)
         for sight in _in_view(surfaces, to_camera, scene.camera):
-            canvas.draw(sight, self._mip(sight.surface.texture, sight.shrink))
+            cut = sight.surface.owner != BACKGROUND or self._is_cut(sight.surface.texture)
+            canvas.draw(sight, self._mip(sight.surface.texture, sight.shrink), smooth=cut)
         rng = np.random.default_rng([scene.seed, 3, index])
         dy, dx = rng.integers(0, 64, 2)
         h, w = canvas.bgr.shape[:2]
@@ -94,6 +96,12 @@ class Renderer:
             size = (max(texture.shape[1] >> lx, 1), max(texture.shape[0] >> ly, 1))
             self._mips[key] = np.asarray(cv2.resize(texture, size, interpolation=cv2.INTER_AREA), np.uint8)
         return self._mips[key]
+
+    def _is_cut(self, texture: U8) -> bool:
+        """Return whether some of the texture is not opaque."""
+        if id(texture) not in self._cut:
+            self._cut[id(texture)] = bool((texture[..., 3] < 255).any())
+        return self._cut[id(texture)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +168,14 @@ class _Canvas:
         self._owner: I32 = np.full(self.bgr.shape[:2], BACKGROUND, np.int32)
         self._cover: dict[int, NDArray[np.bool_]] = {}
 
-    def draw(self, sight: _Sight, texture: U8) -> None:
-        """Warp a surface into the image where it is nearer than what is there."""
+    def draw(self, sight: _Sight, texture: U8, *, smooth: bool) -> None:
+        """Warp a surface into the image where it is nearer than what is there.
+
+        Args:
+            sight: what and where.
+            texture: its texture at the resolution that the image needs.
+            smooth: blend its edges and its alpha; else all of it is opaque.
+        """
         pixels = sight.pixels
         x0, y0 = np.maximum(np.floor(pixels.min(0)).astype(int), 0)
         x1, y1 = np.minimum(np.ceil(pixels.max(0)).astype(int) + 1, self.bgr.shape[1::-1])
@@ -181,7 +195,6 @@ class _Canvas:
         )
         mask = np.zeros(size[::-1], np.uint8)
         corners = np.round((pixels - (x0, y0)) * 16).astype(np.int32)
-        smooth = sight.surface.owner != BACKGROUND
         cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA if smooth else cv2.LINE_8, 4)
         self._blend(sight, np.asarray(patch, np.uint8), mask, (int(x0), int(y0)), smooth)
 
@@ -205,8 +218,9 @@ class _Canvas:
             keep = alpha > 200
             # A shadow is no part of what throws it: only what is solid counts as the actor.
             solid = (mask > 127) & (patch[..., 3] > 200)
-            cover = self._cover.setdefault(sight.surface.owner, np.zeros(self._owner.shape, np.bool_))
-            cover[roi] |= solid
+            if sight.surface.owner != BACKGROUND:
+                cover = self._cover.setdefault(sight.surface.owner, np.zeros(self._owner.shape, np.bool_))
+                cover[roi] |= solid
         np.copyto(depth, inverse, where=keep)
         np.copyto(self._owner[roi], np.int32(sight.surface.owner), where=keep)
 
