@@ -10,7 +10,7 @@ import numpy as np
 from edgeguard.rig import CameraModel
 from edgeguard.sim import models, textures
 from edgeguard.sim.street import build_street
-from edgeguard.sim.world import Scene, Trajectory
+from edgeguard.sim.world import Actor, Scene, Trajectory
 from edgeguard.types import F64
 
 WIDTH, HEIGHT, FOCAL = 640, 360, 480.0
@@ -34,13 +34,17 @@ class Draft:
     Args:
         name, seed, duration_s: as of the scene.
         stream: one per scene, so that two scenes of one seed have nothing in common.
+
+    Attributes:
+        lit: moving cars have their lamps on.
     """
 
     def __init__(self, name: str, seed: int, duration_s: float, stream: int) -> None:
+        self.lit = False
         self.name, self.seed, self.duration_s = name, seed, duration_s
         self.rng = np.random.default_rng([seed, 1, stream])
         self.t = np.arange(-1.0, duration_s + 1.0, STEP_S)
-        self.actors: list[Any] = []
+        self.actors: list[Actor] = []
 
     def draw(self, low: float, high: float) -> float:
         """Return a number from `low` to `high`."""
@@ -76,7 +80,8 @@ class Draft:
             if speed is None
             else Trajectory.along((x, y), heading, self.t, speed)
         )
-        self.actors.append(models.car(len(self.actors), where, self.rng))
+        lit = self.lit and speed is not None
+        self.actors.append(models.car(len(self.actors), where, self.rng, lit=lit))
 
     def person(self, x: float, y: float, heading: float, speed: F64, ground: float = 0.0) -> None:
         """Add a pedestrian who walks at `speed` (m/s, over `t`)."""

@@ -39,8 +39,8 @@ def surface(
     return Surface(texture, np.array(origin), np.array(u), np.array(v), outline, owner, one_sided, glow)
 
 
-def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Actor:
-    """Return a hatchback: 4.4 m by 1.8 m by 1.48 m."""
+def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, lit: bool = False) -> Actor:
+    """Return a hatchback: 4.4 m by 1.8 m by 1.48 m; `lit` has its lamps on."""
     length, width, height = CAR_SIZE
     paint = textures.car_paint(rng)
     r, g, b = (int(c * 0.9) for c in paint)
@@ -52,7 +52,7 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
     roof = textures.speckle(textures.blank(80, 60, (r, g, b)), rng, 3.0, 3.0)
     shade = textures.blank(32, 64, (12, 12, 14), 150)
     rise, a = height - BELT, actor_id
-    faces = (
+    faces: tuple[Surface, ...] = (
         surface(shade, (front + 0.1, half + 0.15, 0.01), (0, -width - 0.3, 0), (-length - 0.2, 0, 0), a),
         surface(
             textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -BELT), a
@@ -71,11 +71,28 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
             band[:, ::-1].copy(), (-2.1, -0.72, height), (3.3, 0, 0), (0, -0.16, -rise), a, top=(0.152, 0.758)
         ),
     )
+    if lit:
+        faces += _lamps(a)
     boxes = (
         Box((back, -half, 0.25), (front, half, BELT), 0.5),
         Box((-1.9, -0.8, BELT), (0.8, 0.8, height), 0.15),
     )
     return Actor(actor_id, "car", CAR_SIZE, trajectory, (faces,), boxes)
+
+
+def _lamps(owner: int) -> tuple[Surface, ...]:
+    """Return a car's lamps, glowing, a little before where its ends show them."""
+    wide, high = 0.27, 0.182
+    tail, head = textures.blank(8, 8, textures.TAIL_LAMP), textures.blank(8, 8, textures.HEAD_LAMP)
+    top, out = LAMP_HEIGHT + high / 2, []
+    for y in (-LAMP_SPREAD / 2, LAMP_SPREAD / 2):
+        for texture, x, side, glow in (
+            (tail, -CAR_SIZE[0] / 2 - 0.005, -1, 0.8),
+            (head, CAR_SIZE[0] / 2 + 0.005, 1, 1.0),
+        ):
+            at = (x, y - side * wide / 2, top)
+            out.append(surface(texture, at, (0, side * wide, 0), (0, 0, -high), owner, glow=glow))
+    return tuple(out)
 
 
 def person(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, ground: float) -> Actor:

@@ -11,6 +11,7 @@ from edgeguard.sim.conditions import Light, Weather
 from edgeguard.sim.draft import FOCAL, HEIGHT, KERB_HEIGHT, KERB_Y, LANE_Y, WALK_MPS, WIDTH, Draft, camera
 from edgeguard.sim.sensors import Imager
 from edgeguard.sim.world import Scene, Trajectory
+from edgeguard.types import F64
 
 __all__ = ["FOCAL", "HEIGHT", "LANE_Y", "SCENES", "WIDTH", "build_scene", "camera"]
 
@@ -37,17 +38,17 @@ def build_scene(name: str, seed: int = 0, *, duration_s: float = 10.0) -> Scene:
     return SCENES[name](Draft(name, seed, duration_s, list(SCENES).index(name)))
 
 
-def _follow(d: Draft, mean: float, gap: tuple[float, float]) -> tuple[np.ndarray, float]:
-    """Add a car ahead; return the ego's speeds and the phase of both's swaying."""
+def _follow(d: Draft, mean: float, gap: tuple[float, float]) -> F64:
+    """Add a car ahead and return the ego's speeds."""
     phase = d.draw(0, 2 * np.pi)
     lead = d.swaying(mean, 0.9, 7, phase + 0.8)
     d.car(d.draw(*gap), LANE_Y, 0.0, lead)
-    return d.swaying(mean, 0.5, 9, phase), phase
+    return d.swaying(mean, 0.5, 9, phase)
 
 
 def car_following(d: Draft) -> Scene:
     """Follow a car through a street: parked rows, an oncoming car, a pedestrian, a stop sign at the end."""
-    ego, _ = _follow(d, 8.0, (14.0, 16.0))
+    ego = _follow(d, 8.0, (14.0, 16.0))
     end = 8.0 * d.duration_s + VIEW_M
     d.car(d.draw(95, 110), -LANE_Y, np.pi, np.full(len(d.t), 7.0))
     d.person(d.draw(48, 54), -KERB_Y - 1.0, np.pi, np.full(len(d.t), WALK_MPS), KERB_HEIGHT)
@@ -65,7 +66,7 @@ def crossing_person(d: Draft) -> Scene:
     arrival = _arrivals(d, ego, [x - 8.0 for x in places])
     for x, t in zip(places, arrival):
         side, pace = float(d.rng.choice([-1, 1])), d.draw(1.1, 1.6)
-        begin = t - (KERB_Y + 1.0 - side * LANE_Y * -1) / pace - d.draw(-0.4, 0.4)
+        begin = t - (KERB_Y + 1.0 - side * LANE_Y) / pace + d.draw(-0.4, 0.4)
         walk = np.where((d.t > begin) & (d.t < begin + 2 * (KERB_Y + 1) / pace), pace, 0.0)
         d.person(x, side * (KERB_Y + 1.0), -side * np.pi / 2, walk)
     d.walkers(int(d.rng.integers(1, 4)), end - 110)
@@ -115,8 +116,9 @@ def oncoming(d: Draft) -> Scene:
 
 def tunnel(d: Draft) -> Scene:
     """Follow a car into a tunnel and, in a longer drive, out of it."""
+    d.lit = True
     mean = d.draw(8.0, 10.5)
-    ego, _ = _follow(d, mean, (15.0, 20.0))
+    ego = _follow(d, mean, (15.0, 20.0))
     end = mean * d.duration_s + VIEW_M
     start = d.draw(32, 44)
     d.car(d.draw(100, 130), -LANE_Y, np.pi, np.full(len(d.t), d.draw(7, 9)))
@@ -126,20 +128,22 @@ def tunnel(d: Draft) -> Scene:
 
 def night(d: Draft) -> Scene:
     """Follow a car through a street at night, by head lamps and street lamps."""
+    d.lit = True
     mean = d.draw(7.0, 9.0)
-    ego, _ = _follow(d, mean, (13.0, 18.0))
+    ego = _follow(d, mean, (13.0, 18.0))
     end = mean * d.duration_s + VIEW_M
     d.car(d.draw(90, 115), -LANE_Y, np.pi, np.full(len(d.t), d.draw(6, 8)))
     d.walkers(int(d.rng.integers(1, 3)), 60)
     d.parked(end - 105, GAPS)
-    light = Light(ambient=0.10, headlights=0.9, lamp_spacing_m=28.0)
+    light = Light(ambient=0.07, headlights=0.9, lamp_spacing_m=28.0)
     return d.scene(ego, end, light=light, imager=Imager(exposure_s=0.012, max_gain=3.0))
 
 
 def rain(d: Draft) -> Scene:
     """Follow a car through heavy rain."""
+    d.lit = True
     mean = d.draw(6.5, 8.5)
-    ego, _ = _follow(d, mean, (15.0, 20.0))
+    ego = _follow(d, mean, (15.0, 20.0))
     end = mean * d.duration_s + VIEW_M
     d.car(d.draw(90, 115), -LANE_Y, np.pi, np.full(len(d.t), d.draw(6, 8)))
     d.walkers(int(d.rng.integers(1, 3)), 60)
@@ -148,7 +152,7 @@ def rain(d: Draft) -> Scene:
     return d.scene(ego, end, light=Light(ambient=0.6), weather=weather)
 
 
-def _arrivals(d: Draft, speed: np.ndarray, places: list[float]) -> list[float]:
+def _arrivals(d: Draft, speed: F64, places: list[float]) -> list[float]:
     """Return when the ego comes near to each place, seconds; the end of the drive where it does not."""
     x = Trajectory.along((0.0, 0.0), 0.0, d.t, speed).xy[:, 0]
     return [float(d.t[np.argmax(x > p - 1.0)]) if x[-1] > p - 1.0 else float(d.t[-1]) for p in places]
