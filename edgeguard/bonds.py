@@ -18,6 +18,8 @@ _UNKNOWN, _UNKNOWN_FIT = 0.35, 0.8
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
 _CLOSING_MPS = 30.0
+_FASTEST_MPS = 70.0
+_STEADY_S = 0.25
 
 
 class Bonds:
@@ -71,8 +73,12 @@ class Bonds:
         self._partner[slot] = seen.id[of]
         sure = found.object_overlap[own] >= SURE_OVERLAP
         own, of, slot = own[sure], of[sure], slot[sure]
-        self._range_m[slot], self._range_ns[slot] = seen.center[of, 2], stamp_ns
-        self._rate_mps[slot] = np.where(whole & (seen.hits[of] >= 3), seen.velocity[of, 1], 0.0)
+        now_m, since_s = seen.center[of, 2], seconds(stamp_ns - self._range_ns[slot])
+        # What comes at motorway speed gets a new identity with each sweep: the track knows how fast it came.
+        own_mps = np.where(since_s < _STEADY_S, (now_m - self._range_m[slot]) / np.maximum(since_s, 1e-3), 0.0)
+        rate_mps = np.where(seen.hits[of] >= 3, seen.velocity[of, 1], own_mps)
+        self._rate_mps[slot] = np.where(whole, np.clip(rate_mps, -_FASTEST_MPS, _FASTEST_MPS), 0.0)
+        self._range_m[slot], self._range_ns[slot] = now_m, stamp_ns
         self._partner_ns[slot] = stamp_ns
         size = seen.center[of, 2] / size_range[own]
         known = np.isfinite(self._size[slot]) & np.isfinite(size)

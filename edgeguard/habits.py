@@ -28,13 +28,14 @@ class Habits:
         self._overlap = np.zeros(capacity)
         self._hidden = np.zeros(capacity)
         self._belief = np.zeros(capacity)
+        self._last = np.zeros(capacity)
         self._run_s = np.zeros(capacity)
         self._told_s = np.zeros(capacity)
         self._lapsed_s = np.zeros(capacity)
 
     def begin(self, slots: Slots) -> None:
         """Forget who had these slots before."""
-        for a in (self._held_s, self._overlap, self._hidden, self._belief, self._run_s):
+        for a in (self._held_s, self._overlap, self._hidden, self._belief, self._last, self._run_s):
             a[slots] = 0.0
         self._told_s[slots] = self._lapsed_s[slots] = 0.0
 
@@ -54,8 +55,8 @@ class Habits:
         return hidden
 
     def belief(self, slots: Slots) -> F64:
-        """Return (S,) the camera's score of late."""
-        belief: F64 = self._belief[slots]
+        """Return (S,) the camera's score of late, or its last one if that is less."""
+        belief: F64 = np.minimum(self._belief[slots], self._last[slots])
         return belief
 
     def lapses(self, slots: Slots) -> F64:
@@ -101,6 +102,7 @@ class Habits:
         self._lapsed_s[kept] = fade * (self._lapsed_s[kept] + run_s)
         self._told_s[kept] = fade * (self._told_s[kept] + run_s) + dt_s
         self._run_s[kept] = 0.0
+        self._last[kept] = score[~missed]
         first = self._told_s[kept] <= 1.5 * dt_s
         memories = (
             (self._overlap, overlap, _MEMORY_S),

@@ -50,6 +50,7 @@ _NEVER = np.array([{"vehicle": 8.5, "cycle": 3.0, "person": 3.0}.get(g, 3.0) for
 # Of two people side by side, one box often stands for both.
 _GROUP_M = 2.0
 _GROUPED = 0.8
+_SHARED = 0.35
 # Share of the last seconds from which a pair's lapses are nothing new.
 _FLICKER = 0.25
 _GLIMPSE_S = 0.1
@@ -219,6 +220,8 @@ class ObjectAgreement:
         sure = (
             (seen.probability >= s.min_probability) & (hidden < 0.15) & (seen.center[:, 2] < _APPEAR_RANGE_M)
         )
+        # What overtakes comes into view from the side.
+        sure &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         appeared = self._appearances.follow(scene, seen, sure)
         clear = self._clear(hidden, habits.hidden(seen.slot), held)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
@@ -229,11 +232,13 @@ class ObjectAgreement:
         if not scene.objects_are_classified:
             told &= held | appeared
         other = np.where(appeared | held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
+        grouped = self._grouped(scene)
+        clear = clear * np.where(grouped, _GROUPED, 1.0)
         # Clusters merge and break: how well one usually overlaps says little of the next.
         usual = habits.overlap(seen.slot)
-        gone = self._short(pairing.own_box, usual) if scene.objects_are_classified else other
+        shared = np.where(grouped & (pairing.any_box >= _SHARED), pairing.any_box, pairing.own_box)
+        gone = self._short(shared, usual) if scene.objects_are_classified else other
         short = np.where(held, gone, other)
-        clear = clear * np.where(self._grouped(scene), _GROUPED, 1.0)
         missed = short > 0
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)

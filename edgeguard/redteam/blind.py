@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeguard.redteam.base import Altered
 from edgeguard.redteam.edit import with_pixels
-from edgeguard.redteam.scout import Scout, View
+from edgeguard.redteam.scout import Scout
 from edgeguard.types import U8, Channel
 
 GLARE = 3.2
@@ -44,9 +44,7 @@ class Blind:
         assert scout.image is not None
         bgr = self._dazzle(scout.image.bgr)
         before = len(scout.view.vehicles)
-        seen = View(
-            scout.rig, scout.engine, type(scout.image)(scout.image.stamp_ns, scout.image.frame_id, bgr), None
-        )
+        seen = scout.view.with_image(bgr)
         record = {"vehicles_before": before, "vehicles_after": len(seen.vehicles)}
         return Altered(with_pixels(message, bgr), record, len(seen.vehicles) < before if before else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -99,4 +100,27 @@ def _moved(msg: Any, flat: NDArray[np.intp], xyz: F32) -> Any:
     for axis, values in zip("xyz", xyz.T):
         view = messages.point_fields(new)[axis]
         view[row, column] = values
+    return new
+
+
+def with_added_points(msg: Any, xyz: F32, told: Mapping[str, float]) -> Any:
+    """Return a point cloud, as a list, with more points behind those that it has.
+
+    Args:
+        xyz: (M, 3) metres, in the cloud's frame.
+        told: values of the new points' other fields, by name; those not named are 0.
+    """
+    step, count = int(msg.point_step), int(msg.width) * int(msg.height)
+    rows = np.frombuffer(msg.data, np.uint8)
+    if int(msg.height) > 1:
+        rows = rows.reshape(int(msg.height), int(msg.row_step))[:, : int(msg.width) * step].ravel()
+    data = np.concatenate([rows[: count * step], np.zeros(len(xyz) * step, np.uint8)])
+    total = count + len(xyz)
+    new = dataclasses.replace(msg, height=1, width=total, row_step=total * step, data=data)
+    fields = messages.point_fields(new)
+    for axis, values in zip("xyz", xyz.T):
+        fields[axis][0, count:] = values
+    for name, value in told.items():
+        if name in fields:
+            fields[name][0, count:] = value
     return new

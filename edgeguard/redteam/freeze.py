@@ -35,5 +35,5 @@ class Freeze:
 
     def alter(self, message: Any, scout: Scout) -> Altered:
         if self._held is None:
-            self._held = scout.before or message
+            self._held = scout.earlier[-1] if scout.earlier else message
         return Altered(dataclasses.replace(self._held, header=message.header))

@@ -13,12 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeguard.redteam.base import Altered, AttackError
+from edgeguard.redteam.base import Altered, require_vehicle
 from edgeguard.redteam.edit import with_pixels
 from edgeguard.redteam.scout import Scout, View, covered, follow, iou
-from edgeguard.types import F32, F64, U8, Channel, Image
+from edgeguard.types import F32, F64, U8, Channel
 
-_MARGINS = (0.06, 0.14, 0.25)
+MARGINS = (0.06, 0.14, 0.25)
 """Shares of the box painted over around it, the next where the engine still sees something."""
 
 
@@ -38,13 +38,7 @@ class Hide:
 
     def prepare(self, scout: Scout) -> None:
         self._rng = np.random.default_rng([scout.seed, 12])
-        self._box = scout.ahead[0].nearest_vehicle()
-        if self._box is None:
-            raise AttackError(
-                self.kind,
-                "the engine finds no vehicle in whole view at its start",
-                "Give another --start or --engine",
-            )
+        self._box = require_vehicle(self.kind, scout)
 
     def alter(self, message: Any, scout: Scout) -> Altered:
         image, view = scout.image, scout.view
@@ -53,33 +47,35 @@ class Hide:
         self._box = self._box if now is None else now
         target = self._box
         record = {"box": target, "range_m": round(view.range_of(target), 2), "seen_before": now is not None}
-        for margin in _MARGINS:
-            bgr = self._paint(image.bgr, target, margin)
-            seen = View(scout.rig, scout.engine, Image(image.stamp_ns, image.frame_id, bgr), None)
-            if not _still_there(target, seen):
+        for margin in MARGINS:
+            bgr = paint(image.bgr, target, margin, self._rng)
+            if not still_there(target, view.with_image(bgr)):
                 return Altered(with_pixels(message, bgr), record, True)
         return Altered(with_pixels(message, bgr), record, False)
 
-    def _paint(self, bgr: U8, box: F64, margin: float) -> U8:
-        """Return the image with the box, and the shadow below it, filled from around."""
-        h, w = bgr.shape[:2]
-        bw, bh = box[2] - box[0], box[3] - box[1]
-        x0, x1 = int(max(box[0] - margin * bw, 0)), int(min(box[2] + margin * bw, w))
-        y0, y1 = int(max(box[1] - margin * bh, 0)), int(min(box[3] + (margin + 0.2) * bh, h))
-        fill = _across(bgr, x0, y0, x1, y1)
-        grain = self._rng.normal(0, 2.5, fill.shape[:2])[..., None]
-        alpha = np.ones((y1 - y0, x1 - x0), np.float32)
-        feather = max(int(0.04 * bw), 2)
-        padded = cv2.copyMakeBorder(
-            alpha, feather, 0 if y1 == h else feather, feather, feather, cv2.BORDER_CONSTANT, value=0
-        )
-        soft = cv2.blur(padded, (2 * feather + 1, 2 * feather + 1))[
-            feather : feather + y1 - y0, feather:-feather
-        ]
-        out = bgr.copy()
-        patch = out[y0:y1, x0:x1].astype(np.float32)
-        out[y0:y1, x0:x1] = np.clip(patch + soft[..., None] * (fill + grain - patch), 0, 255).astype(np.uint8)
-        return out
+
+def paint(bgr: U8, box: F64, margin: float, rng: np.random.Generator) -> U8:
+    """Return the image with the box, and the shadow below it, filled from around.
+
+    Args:
+        margin: share of the box painted over around it.
+    """
+    h, w = bgr.shape[:2]
+    bw, bh = box[2] - box[0], box[3] - box[1]
+    x0, x1 = int(max(box[0] - margin * bw, 0)), int(min(box[2] + margin * bw, w))
+    y0, y1 = int(max(box[1] - margin * bh, 0)), int(min(box[3] + (margin + 0.2) * bh, h))
+    fill = _across(bgr, x0, y0, x1, y1)
+    grain = rng.normal(0, 2.5, fill.shape[:2])[..., None]
+    alpha = np.ones((y1 - y0, x1 - x0), np.float32)
+    feather = max(int(0.04 * bw), 2)
+    padded = cv2.copyMakeBorder(
+        alpha, feather, 0 if y1 == h else feather, feather, feather, cv2.BORDER_CONSTANT, value=0
+    )
+    soft = cv2.blur(padded, (2 * feather + 1, 2 * feather + 1))[feather : feather + y1 - y0, feather:-feather]
+    out = bgr.copy()
+    patch = out[y0:y1, x0:x1].astype(np.float32)
+    out[y0:y1, x0:x1] = np.clip(patch + soft[..., None] * (fill + grain - patch), 0, 255).astype(np.uint8)
+    return out
 
 
 def _across(bgr: U8, x0: int, y0: int, x1: int, y1: int) -> F32:
@@ -101,7 +97,7 @@ def _across(bgr: U8, x0: int, y0: int, x1: int, y1: int) -> F32:
     return out
 
 
-def _still_there(target: F64, view: View) -> bool:
+def still_there(target: F64, view: View) -> bool:
     """Whether the engine sees a vehicle where the target is: the box, or most of a vehicle inside it."""
     boxes = view.vehicles.xyxy
     if not len(boxes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ from edgeguard.bags import BagReader, BagWriter
 from edgeguard.bags.reader import RawMessage
 from edgeguard.bags.topics import CAMERA_INFO, TF_STATIC
 from edgeguard.errors import MessageError
-from edgeguard.redteam.base import Altered, Attack, AttackError
-from edgeguard.redteam.registry import KINDS
-from edgeguard.redteam.scout import Detector, Scout, View
+from edgeguard.redteam.base import Altered, Attack, AttackError, Pair, parts
+from edgeguard.redteam.registry import KINDS, STRESS
+from edgeguard.redteam.scout import Detector, Scout, View, Way
 from edgeguard.rig import CameraModel, Rig, TransformTree
-from edgeguard.types import Channel, Image, PointCloud
+from edgeguard.types import Channel, EgoMotion, Image, PointCloud
 
 TOPIC = "/edgeguard/attack"
 SCHEMA = "edgeguard.attack/1"
@@ -27,6 +28,9 @@ DEFAULT_START = 0.4
 """Share of the drive before the attack, where no start is given: long enough for a monitor to settle."""
 _LOOKS = 5
 """Moments of the window that an attack may look at beforehand."""
+_LOOK_BACK_NS = 3_000_000_000
+"""The last seconds before the window are seen too: what replays or delays takes from them."""
+_SEEN = (Channel.CAMERA, Channel.LIDAR, Channel.RADAR, Channel.EGO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Outcome:
         onset_ns, end_ns: header stamps of the first and last altered message.
         frames: messages in the window.
         fooled: how many of them had the effect; None where the attack does not ask.
+        effects: header stamp of each altered message of the (first) sensor, and whether it had the effect;
+            of an attack that does not ask, every one had.
         stale_detections: topic of recorded detections that were made before the attack, or None.
     """
 
@@ -47,6 +53,7 @@ class Outcome:
     frames: int
     fooled: int | None
     stale_detections: str | None
+    effects: tuple[tuple[int, bool], ...] = ()
 
 
 def attack_bag(
@@ -62,15 +69,15 @@ def attack_bag(
 ) -> Outcome:
     """Write an attacked copy of a recording; the same arguments give the same bytes.
 
-    Pixels or points of one sensor change, within the window. All other messages are copied byte for byte,
-    and so are recorded detections: they stay those of the unattacked pixels, so replay the copy with an
-    engine. What was done is on `/edgeguard/attack` (`std_msgs/String`, JSON): first the plan with onset and
-    parameters, then a line for each altered message, last a summary.
+    Messages of one sensor change, or of two for a pair, within the window. All others are copied byte for
+    byte, and so are recorded detections where pixels change: they stay those of the unattacked pixels, so
+    replay the copy with an engine. What was done is on `/edgeguard/attack` (`std_msgs/String`, JSON): first
+    the plan with onset and parameters, then a line for each altered message, last a summary.
 
     Args:
         bag: the recording.
         out: the folder to make.
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or of `STRESS`, which is benign.
         engine: opens the engine that aims the attack and is to be fooled; called only where one is needed.
         start_s: onset, seconds since the start of the drive; by default after 40 % of it.
         duration_s: length of the window, seconds; by default to the end of the drive.
@@ -81,22 +88,19 @@ def attack_bag(
         AttackError: unknown kind, sensor absent, window outside the drive, no target.
         BagError: the recording cannot be read or the copy not be written.
     """
-    if kind not in KINDS:
-        raise AttackError(kind, "unknown", f"Choose one of: {', '.join(sorted(KINDS))}")
-    attack = KINDS[kind]()
+    makers = {**KINDS, **STRESS}
+    if kind not in makers:
+        known = f"{', '.join(sorted(KINDS))}; benign: {', '.join(sorted(STRESS))}"
+        raise AttackError(kind, "unknown", f"Choose one of: {known}")
+    attack = makers[kind]()
     with BagReader(bag) as reader, BagWriter(out) as writer:
-        if attack.sensor not in reader.topics:
-            raise AttackError(
-                kind, f"{bag} has no {attack.sensor.value} topic", "Choose a recording that has one"
-            )
+        for part in parts(attack):
+            if part.sensor not in reader.topics:
+                raise AttackError(
+                    kind, f"{bag} has no {part.sensor.value} topic", "Choose a recording that has one"
+                )
         drive = _survey(reader, attack, start_s, duration_s)
-        scout = _scout(reader, attack.sensor, drive, engine, seed)
-        if attack.sensor == Channel.LIDAR and not any(len(v.xyz) for v in scout.ahead):
-            raise AttackError(
-                kind,
-                "the way from LiDAR to camera is unknown, so nothing can be aimed",
-                "Give a bag with sensor_msgs/CameraInfo and /tf_static between both sensors",
-            )
+        scout = _scout(reader, parts(attack)[0].sensor, drive, engine, seed)
         attack.prepare(scout)
         return _Injection(reader, writer, attack, scout, drive).run(progress)
 
@@ -119,14 +123,17 @@ class _Drive:
         return None if self.camera is None else Rig.from_tree(self.camera, self.tree)
 
 
-def _survey(reader: BagReader, attack: Attack, start_s: float | None, duration_s: float | None) -> _Drive:
+def _survey(
+    reader: BagReader, attack: Attack | Pair, start_s: float | None, duration_s: float | None
+) -> _Drive:
     """Find the window, in log time, and the calibration."""
     times: list[int] = []
+    sensor = parts(attack)[0].sensor
     drive = _Drive(2**63, 0, (0, 0), [], None, TransformTree(), 0)
     for raw in reader.raw_messages():
         drive.first_ns, drive.last_ns = min(drive.first_ns, raw.log_ns), max(drive.last_ns, raw.log_ns)
         drive.total += 1
-        if raw.channel == attack.sensor:
+        if raw.channel == sensor:
             times.append(raw.log_ns)
         elif raw.channel == CAMERA_INFO and drive.camera is None:
             value = reader.value(raw)
@@ -142,7 +149,7 @@ def _survey(reader: BagReader, attack: Attack, start_s: float | None, duration_s
     if start < 0 or not drive.targets:
         raise AttackError(
             attack.kind,
-            f"no {attack.sensor.value} message from {start:g} s to {until:g} s",
+            f"no {sensor.value} message from {start:g} s to {until:g} s",
             f"The drive lasts {length:.2f} s: give --start and --duration within it",
         )
     drive.window = window
@@ -160,107 +167,119 @@ def _scout(
             opened.append(engine())
         return opened[0]
 
-    rig = drive.rig()
+    rig, way = drive.rig(), Way()
     looks = {drive.targets[i] for i in np.linspace(0, len(drive.targets) - 1, _LOOKS).round().astype(int)}
     views: list[View] = []
-    newest: dict[str, Image | PointCloud] = {}
-    targets = set(drive.targets)
+    image: Image | None = None
+    points: PointCloud | None = None
     for raw in reader.raw_messages():
-        if raw.channel not in (Channel.CAMERA, Channel.LIDAR):
+        if raw.channel not in (*_SEEN, sensor) or raw.log_ns < drive.window[0] - _LOOK_BACK_NS:
             continue
         if raw.log_ns > drive.window[1]:
             break
-        # A second before the window is enough for the other sensor's newest message.
-        if raw.log_ns < drive.window[0] - 1_000_000_000:
-            continue
-        value = reader.value(raw)
-        assert isinstance(value, (Image, PointCloud))
-        newest[raw.channel] = value
-        if raw.channel == sensor and raw.log_ns in targets:
+        value: Any = reader.value(raw)
+        if isinstance(value, Image):
+            image = value
+        elif isinstance(value, PointCloud):
+            points = value
+        elif isinstance(value, EgoMotion):
+            way.add(value)
+        if raw.channel == sensor and raw.log_ns >= drive.window[0]:
             drive.onset_ns = drive.onset_ns or value.stamp_ns
             drive.end_ns = value.stamp_ns
-        if raw.channel == sensor and raw.log_ns in looks:
-            image, points = newest.get(Channel.CAMERA), newest.get(Channel.LIDAR)
-            views.append(
-                View(
-                    rig,
-                    once,
-                    image if isinstance(image, Image) else None,
-                    points if isinstance(points, PointCloud) else None,
-                )
-            )
-    return Scout(rig, once, tuple(views), seed)
+            if raw.log_ns in looks:
+                views.append(View(rig, once, image, points, way.pose))
+    return Scout(rig, once, tuple(views), seed, onset_ns=drive.onset_ns)
 
 
 class _Injection:
     """The second pass: copies, alters and annotates."""
 
     def __init__(
-        self, reader: BagReader, writer: BagWriter, attack: Attack, scout: Scout, drive: _Drive
+        self, reader: BagReader, writer: BagWriter, attack: Attack | Pair, scout: Scout, drive: _Drive
     ) -> None:
         self._reader, self._writer = reader, writer
-        self._attack, self._scout, self._drive = attack, scout, drive
+        self._kind, self._scout, self._drive = attack.kind, scout, drive
+        self._parts: dict[Channel | str | None, Attack] = {p.sensor: p for p in parts(attack)}
+        self._earlier: dict[Channel, deque[tuple[int, Any]]] = {p.sensor: deque() for p in parts(attack)}
+        self._last: dict[Channel, bool | None] = {}
         self._frames = 0
-        self._effects: list[bool] = []
+        self._asked = False
+        self._effects: list[tuple[int, bool]] = []
 
     def run(self, progress: Callable[[int, int], None]) -> Outcome:
         for connection in self._reader.connections:
             self._writer.add(connection)
-        drive, attack = self._drive, self._attack
+        drive, told = self._drive, tuple(self._parts.values())
         self._say(
             drive.first_ns,
             "plan",
             {
-                "sensor": attack.sensor.value,
-                "topic": self._reader.topics[attack.sensor],
+                "benign": self._kind in STRESS,
+                "sensor": "+".join(p.sensor.value for p in told),
+                "topic": " ".join(self._reader.topics[p.sensor] for p in told),
                 "seed": self._scout.seed,
-                "parameters": attack.parameters,
+                "parameters": {name: value for p in told for name, value in p.parameters.items()},
             },
         )
         for done, raw in enumerate(self._reader.raw_messages()):
             self._one(raw)
             progress(done + 1, drive.total)
-        fooled = sum(self._effects) if self._effects else None
+        fooled = sum(had for _, had in self._effects) if self._asked else None
         share = None if fooled is None else round(fooled / len(self._effects), 4)
         self._say(drive.last_ns, "summary", {"frames": self._frames, "fooled": fooled, "fooled_share": share})
-        stale = self._reader.topics.get(Channel.DETECTIONS) if attack.sensor == Channel.CAMERA else None
-        return Outcome(attack.kind, drive.onset_ns, drive.end_ns, self._frames, fooled, stale)
+        stale = self._reader.topics.get(Channel.DETECTIONS) if Channel.CAMERA in self._parts else None
+        return Outcome(
+            self._kind, drive.onset_ns, drive.end_ns, self._frames, fooled, stale, tuple(self._effects)
+        )
 
     def _one(self, raw: RawMessage) -> None:
         low, high = self._drive.window
-        near = low - 1_000_000_000 <= raw.log_ns <= high
-        if not near or raw.channel not in (Channel.CAMERA, Channel.LIDAR):
+        part = self._parts.get(raw.channel)
+        near = low - _LOOK_BACK_NS <= raw.log_ns <= high
+        if not near or (part is None and raw.channel not in _SEEN):
             self._writer.copy(raw.connection, raw.log_ns, raw.data)
             return
-        value = self._reader.value(raw)
-        assert isinstance(value, (Image, PointCloud))
+        value: Any = self._reader.value(raw)
         self._scout.see(value)
-        if raw.channel != self._attack.sensor:
+        if part is None:
             self._writer.copy(raw.connection, raw.log_ns, raw.data)
             return
         message = self._reader.decode(raw)
-        altered = self._alter(message) if raw.log_ns >= low else Altered(None)
-        self._scout.before = message
-        if altered.message is None:
+        earlier = self._earlier[part.sensor]
+        while earlier and earlier[0][0] < raw.log_ns - _LOOK_BACK_NS:
+            earlier.popleft()
+        if raw.log_ns < low:
             self._writer.copy(raw.connection, raw.log_ns, raw.data)
         else:
-            store = self._reader.decoder(raw.connection).store
-            data = bytes(store.serialize_cdr(altered.message, raw.connection.msgtype))
-            self._writer.copy(raw.connection, raw.log_ns, data)
-        if raw.log_ns >= low:
-            self._frames += 1
-            if altered.fooled is not None:
-                self._effects.append(altered.fooled)
-            self._say(
-                raw.log_ns, "frame", {"stamp_ns": value.stamp_ns, **altered.record, "fooled": altered.fooled}
-            )
+            self._scout.earlier = deque(m for _, m in earlier)
+            self._scout.message_ns = value.stamp_ns
+            altered = self._alter(part, message)
+            if altered.message is not None:
+                store = self._reader.decoder(raw.connection).store
+                data = bytes(store.serialize_cdr(altered.message, raw.connection.msgtype))
+                self._writer.copy(raw.connection, raw.log_ns, data)
+            elif not altered.lost:
+                self._writer.copy(raw.connection, raw.log_ns, raw.data)
+            self._note(part, raw.log_ns, value.stamp_ns, altered)
+        earlier.append((raw.log_ns, message))
 
-    def _alter(self, message: Any) -> Altered:
+    def _note(self, part: Attack, log_ns: int, stamp_ns: int, altered: Altered) -> None:
+        """Annotate a message, and count its effect: of a pair, where both parts had theirs last."""
+        self._frames += 1
+        self._asked |= altered.fooled is not None
+        self._last[part.sensor] = altered.fooled
+        if part is next(iter(self._parts.values())):
+            self._effects.append((stamp_ns, all(e is not False for e in self._last.values())))
+        told = {"sensor": part.sensor.value} if len(self._parts) > 1 else {}
+        self._say(log_ns, "frame", {"stamp_ns": stamp_ns, **told, **altered.record, "fooled": altered.fooled})
+
+    def _alter(self, part: Attack, message: Any) -> Altered:
         try:
-            return self._attack.alter(message, self._scout)
+            return part.alter(message, self._scout)
         except MessageError as e:
             raise AttackError(
-                self._attack.kind, str(e), "Convert the topic to an encoding that can be written"
+                self._kind, str(e), "Convert the topic to an encoding that can be written"
             ) from e
 
     def _say(self, log_ns: int, event: str, content: Mapping[str, Any]) -> None:
@@ -268,7 +287,7 @@ class _Injection:
         head = {
             "schema": SCHEMA,
             "event": event,
-            "kind": self._attack.kind,
+            "kind": self._kind,
             "onset_ns": self._drive.onset_ns,
             "end_ns": self._drive.end_ns,
         }

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeguard.redteam.base import Altered, AttackError
+from edgeguard.redteam.base import Altered, AttackError, require_aim
 from edgeguard.redteam.edit import with_moved_points
 from edgeguard.redteam.place import Place, find_place
 from edgeguard.redteam.scout import CAR_SIZE, MOTORCYCLE_SIZE, Scout, View
@@ -51,6 +51,7 @@ class LidarGhost:
 
     def prepare(self, scout: Scout) -> None:
         self._rng = np.random.default_rng([scout.seed, 13])
+        require_aim(self.kind, scout)
         assert scout.rig is not None
         options = []
         for size in (CAR_SIZE, MOTORCYCLE_SIZE):
@@ -62,6 +63,10 @@ class LidarGhost:
         if not options:
             raise AttackError(self.kind, "no free road in view during the window", "Give another --start")
         _, self._size, self._place = min(options, key=lambda o: o[0])
+
+    def stand(self, place: Place) -> None:
+        """Stand a car somewhere else than `prepare` chose."""
+        self._place, self._size = place, CAR_SIZE
 
     def alter(self, message: Any, scout: Scout) -> Altered:
         assert self._place is not None and scout.rig is not None and scout.points is not None

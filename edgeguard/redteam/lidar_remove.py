@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeguard.redteam.base import Altered, AttackError
+from edgeguard.redteam.base import Altered, AttackError, require_aim, require_vehicle
 from edgeguard.redteam.edit import without_points
 from edgeguard.redteam.scout import CAR_SIZE, Scout, follow
 from edgeguard.types import F64, Channel
@@ -32,15 +32,9 @@ class LidarRemove:
         return {"target": [] if self._box is None else [round(float(v), 1) for v in self._box]}
 
     def prepare(self, scout: Scout) -> None:
-        view = scout.ahead[0]
-        self._box = view.nearest_vehicle()
-        if self._box is None:
-            raise AttackError(
-                self.kind,
-                "the engine finds no vehicle in whole view at its start",
-                "Give another --start or --engine",
-            )
-        if not view.body(self._box).any():
+        require_aim(self.kind, scout)
+        self._box = require_vehicle(self.kind, scout)
+        if not scout.ahead[0].body(self._box).any():
             raise AttackError(
                 self.kind, "the LiDAR has no points on the nearest vehicle", "Give another --start"
             )

@@ -18,7 +18,7 @@ from edgeguard.redteam.edit import with_pixels
 from edgeguard.redteam.place import Place, find_place
 from edgeguard.redteam.scout import Scout, View, iou
 from edgeguard.rig import Rig
-from edgeguard.types import F32, F64, U8, Channel, Image
+from edgeguard.types import F32, F64, U8, Channel
 
 NEAREST_M = 6.0
 DEPTH_M = 0.5
@@ -38,15 +38,15 @@ class Phantom:
     sensor = Channel.CAMERA
 
     def __init__(self) -> None:
-        self._place: Place | None = None
+        self.place: Place | None = None
         self._sprite: F32 = np.zeros((1, 1, 4), np.float32)
         self._source: F64 = np.zeros(4)
         self._lift = 0.0
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        assert self._place is not None
-        foot = [round(float(v), 2) for v in self._place.foot]
+        assert self.place is not None
+        foot = [round(float(v), 2) for v in self.place.foot]
         return {"foot_m": foot, "cut_from": [round(float(v), 1) for v in self._source]}
 
     def prepare(self, scout: Scout) -> None:
@@ -57,7 +57,7 @@ class Phantom:
                 "Give a bag with sensor_msgs/CameraInfo and /tf_static",
             )
         source = max(
-            ((_worth(box, view), i, view) for i, view in enumerate(scout.ahead) for box in _cars(view)),
+            ((worth(box, view), i, view) for i, view in enumerate(scout.ahead) for box in car_boxes(view)),
             default=None,
             key=lambda s: s[:2],
         )
@@ -66,7 +66,7 @@ class Phantom:
                 self.kind, "the engine finds no whole vehicle to cut out", "Give another --start or --engine"
             )
         view = source[2]
-        self._source = max(_cars(view), key=lambda box: _worth(box, view))
+        self._source = max(car_boxes(view), key=lambda box: worth(box, view))
         assert view.image is not None
         self._sprite = cut(view.image.bgr, self._source)
         # As large as it is at its true range: a metre of it stays a metre.
@@ -75,25 +75,26 @@ class Phantom:
         self._lift = _underside(scout.rig, view, self._source, distance)
         size = (DEPTH_M, self._sprite.shape[1] * metres, self._sprite.shape[0] * metres)
         nearest = max(NEAREST_M, distance / LARGEST_ZOOM)
-        self._place = find_place(
+        self.place = find_place(
             scout.rig, scout.ahead, size, nearest_m=nearest, clearance_m=GRAZE_M, strays=STRAYS
         )
-        if self._place is None:
+        if self.place is None:
             raise AttackError(self.kind, "no free road in view during the window", "Give another --start")
 
     def alter(self, message: Any, scout: Scout) -> Altered:
-        image, place = scout.image, self._place
+        image, place = scout.image, self.place
         assert image is not None and place is not None
         assert scout.rig is not None
         lift = scout.rig.camera.focal * self._lift / float(place.foot[2])
         box = place.box - (0.0, lift, 0.0, lift)
         bgr = paste(image.bgr, self._sprite, box, lift)
-        seen = View(scout.rig, scout.engine, Image(image.stamp_ns, image.frame_id, bgr), None).vehicles.xyxy
+        seen = scout.view.with_image(bgr).vehicles.xyxy
         fooled = bool(len(seen) and iou(box, seen).max() > 0.5)
         return Altered(with_pixels(message, bgr), {"box": box, "center": place.foot}, fooled)
 
 
-def _cars(view: View) -> F64:
+def car_boxes(view: View) -> F64:
+    """Return the boxes (N, 4) of the cars that the engine sees."""
     names = view.vehicles.labels
     return view.vehicles.xyxy[[name == "car" for name in names]].astype(np.float64)
 
@@ -110,7 +111,7 @@ def _underside(rig: Rig, view: View, box: F64, distance: float) -> float:
     return float(np.clip(road - (box[3] - k[1, 2]) * distance / k[1, 1], 0.0, 0.5))
 
 
-def _worth(box: F64, view: View) -> float:
+def worth(box: F64, view: View) -> float:
     """Return how good a source a vehicle is: large, whole, not overlapped by another detection."""
     assert view.image is not None
     w, h = view.image.size

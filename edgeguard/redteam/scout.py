@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from scipy import ndimage
 from edgeguard import objects
 from edgeguard.lidar import Ground, fit_ground
 from edgeguard.rig import Rig
-from edgeguard.types import F32, F64, Detections, Image, PointCloud
+from edgeguard.types import F32, F64, U8, Detections, EgoMotion, Image, PointCloud, RadarTargets
 
 VEHICLES = frozenset({"car", "truck", "bus", "van", "train"})
 CAR_HEIGHT_M = 1.5
@@ -31,10 +32,23 @@ class View:
     """An image and a sweep of about the same time, and what can be read from them."""
 
     def __init__(
-        self, rig: Rig | None, engine: Callable[[], Detector], image: Image | None, points: PointCloud | None
+        self,
+        rig: Rig | None,
+        engine: Callable[[], Detector],
+        image: Image | None,
+        points: PointCloud | None,
+        pose: F64 | None = None,
     ) -> None:
         self.rig, self.image, self.points = rig, image, points
         self._engine = engine
+        self.pose = pose
+        """(3,) the vehicle's x, y (metres) and heading (radians) since the scout began; None unknown."""
+
+    def with_image(self, bgr: U8) -> View:
+        """Return what the engine makes of other pixels in this view."""
+        assert self.image is not None
+        altered = Image(self.image.stamp_ns, self.image.frame_id, bgr)
+        return View(self.rig, self._engine, altered, None, self.pose)
 
     @cached_property
     def detections(self) -> Detections:
@@ -147,6 +161,29 @@ class View:
         return None if best is None else best[1]
 
 
+class Way:
+    """Where the vehicle is, integrated from its odometry since the scout began."""
+
+    def __init__(self) -> None:
+        self._pose = np.zeros(3)
+        self._last: EgoMotion | None = None
+
+    def add(self, ego: EgoMotion) -> None:
+        """Take the next motion; it held since the one before."""
+        if self._last is not None:
+            dt = (ego.stamp_ns - self._last.stamp_ns) / 1e9
+            heading = self._pose[2] + 0.5 * dt * ego.angular[2]
+            c, s = np.cos(heading), np.sin(heading)
+            x, y = ego.linear[:2] * dt
+            self._pose = self._pose + (c * x - s * y, s * x + c * y, dt * ego.angular[2])
+        self._last = ego
+
+    @property
+    def pose(self) -> F64 | None:
+        """(3,) x, y (metres) and heading (radians); None without odometry."""
+        return None if self._last is None else self._pose
+
+
 @dataclass(slots=True)
 class Scout:
     """The newest messages of a drive, and samples of what the window will bring.
@@ -156,31 +193,46 @@ class Scout:
         engine: opens the engine on first use.
         ahead: views at a few moments of the window, in order.
         seed: of all that is random.
-        before: the attacked sensor's last message before the one at hand, unaltered.
+        earlier: the attacked sensor's messages of the last seconds before the one at hand, unaltered.
+        message_ns: header stamp of the message at hand, nanoseconds.
+        onset_ns: header stamp of the first message of the window, nanoseconds.
     """
 
     rig: Rig | None
     engine: Callable[[], Detector]
     ahead: tuple[View, ...]
     seed: int
-    before: Any = None
+    earlier: deque[Any] = field(default_factory=deque)
+    message_ns: int = 0
+    onset_ns: int = 0
     image: Image | None = None
     points: PointCloud | None = None
+    radar: RadarTargets | None = None
+    way: Way = field(default_factory=Way)
     _view: View | None = None
 
-    def see(self, value: Image | PointCloud) -> None:
-        """Take note of a message before it is altered."""
+    def see(self, value: Any) -> None:
+        """Take note of what a message says before it is altered."""
         if isinstance(value, Image):
             self.image = value
-        else:
+        elif isinstance(value, PointCloud):
             self.points = value
+        elif isinstance(value, RadarTargets):
+            self.radar = value
+        elif isinstance(value, EgoMotion):
+            self.way.add(value)
         self._view = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since the window began, seconds."""
+        return (self.message_ns - self.onset_ns) / 1e9
 
     @property
     def view(self) -> View:
         """The newest image and sweep."""
         if self._view is None:
-            self._view = View(self.rig, self.engine, self.image, self.points)
+            self._view = View(self.rig, self.engine, self.image, self.points, self.way.pose)
         return self._view
 
 

@@ -1,4 +1,4 @@
-"""What things are made of: cars, people, signs, streets, as surfaces to see and boxes to hit."""
+"""What has an identity: cars, people, signs, as surfaces to see and boxes to hit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAMP_HEIGHT = 0.754
 Vector = tuple[float, float, float]
 
 
-def _surface(
+def surface(
     texture: U8,
     origin: Vector,
     u: Vector,
@@ -32,13 +32,15 @@ def _surface(
     *,
     top: tuple[float, float] = (0.0, 1.0),
     one_sided: bool = True,
+    glow: float = 0.0,
 ) -> Surface:
+    """Return a picture from its top left corner; `top` are the ends of its upper edge, in shares of `u`."""
     outline = np.array([[top[0], 0], [top[1], 0], [1, 1], [0, 1]], np.float64)
-    return Surface(texture, np.array(origin), np.array(u), np.array(v), outline, owner, one_sided)
+    return Surface(texture, np.array(origin), np.array(u), np.array(v), outline, owner, one_sided, glow)
 
 
-def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Actor:
-    """Return a hatchback: 4.4 m by 1.8 m by 1.48 m."""
+def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, lit: bool = False) -> Actor:
+    """Return a hatchback: 4.4 m by 1.8 m by 1.48 m; `lit` has its lamps on."""
     length, width, height = CAR_SIZE
     paint = textures.car_paint(rng)
     r, g, b = (int(c * 0.9) for c in paint)
@@ -50,30 +52,47 @@ def car(actor_id: int, trajectory: Trajectory, rng: np.random.Generator) -> Acto
     roof = textures.speckle(textures.blank(80, 60, (r, g, b)), rng, 3.0, 3.0)
     shade = textures.blank(32, 64, (12, 12, 14), 150)
     rise, a = height - BELT, actor_id
-    faces = (
-        _surface(shade, (front + 0.1, half + 0.15, 0.01), (0, -width - 0.3, 0), (-length - 0.2, 0, 0), a),
-        _surface(
+    faces: tuple[Surface, ...] = (
+        surface(shade, (front + 0.1, half + 0.15, 0.01), (0, -width - 0.3, 0), (-length - 0.2, 0, 0), a),
+        surface(
             textures.car_end(rng, paint, rear=True), (back, half, BELT), (0, -width, 0), (0, 0, -BELT), a
         ),
-        _surface(
+        surface(
             textures.car_end(rng, paint, rear=False), (front, -half, BELT), (0, width, 0), (0, 0, -BELT), a
         ),
-        _surface(side, (front, half, BELT), (-length, 0, 0), (0, 0, -BELT), a),
-        _surface(side[:, ::-1].copy(), (back, -half, BELT), (length, 0, 0), (0, 0, -BELT), a),
-        _surface(lid, (front, half, BELT), (0, -width, 0), (-length, 0, 0), a),
-        _surface(roof, (0.4, 0.72, height), (0, -1.44, 0), (-2.0, 0, 0), a),
-        _surface(screen, (-1.6, 0.88, height), (0, -1.76, 0), (-0.5, 0, -rise), a, top=(0.091, 0.909)),
-        _surface(screen, (0.4, -0.88, height), (0, 1.76, 0), (0.8, 0, -rise), a, top=(0.091, 0.909)),
-        _surface(band, (1.2, 0.72, height), (-3.3, 0, 0), (0, 0.16, -rise), a, top=(0.242, 0.848)),
-        _surface(
+        surface(side, (front, half, BELT), (-length, 0, 0), (0, 0, -BELT), a),
+        surface(side[:, ::-1].copy(), (back, -half, BELT), (length, 0, 0), (0, 0, -BELT), a),
+        surface(lid, (front, half, BELT), (0, -width, 0), (-length, 0, 0), a),
+        surface(roof, (0.4, 0.72, height), (0, -1.44, 0), (-2.0, 0, 0), a),
+        surface(screen, (-1.6, 0.88, height), (0, -1.76, 0), (-0.5, 0, -rise), a, top=(0.091, 0.909)),
+        surface(screen, (0.4, -0.88, height), (0, 1.76, 0), (0.8, 0, -rise), a, top=(0.091, 0.909)),
+        surface(band, (1.2, 0.72, height), (-3.3, 0, 0), (0, 0.16, -rise), a, top=(0.242, 0.848)),
+        surface(
             band[:, ::-1].copy(), (-2.1, -0.72, height), (3.3, 0, 0), (0, -0.16, -rise), a, top=(0.152, 0.758)
         ),
     )
+    if lit:
+        faces += _lamps(a)
     boxes = (
         Box((back, -half, 0.25), (front, half, BELT), 0.5),
         Box((-1.9, -0.8, BELT), (0.8, 0.8, height), 0.15),
     )
     return Actor(actor_id, "car", CAR_SIZE, trajectory, (faces,), boxes)
+
+
+def _lamps(owner: int) -> tuple[Surface, ...]:
+    """Return a car's lamps, glowing, a little before where its ends show them."""
+    wide, high = 0.27, 0.182
+    tail, head = textures.blank(8, 8, textures.TAIL_LAMP), textures.blank(8, 8, textures.HEAD_LAMP)
+    top, out = LAMP_HEIGHT + high / 2, []
+    for y in (-LAMP_SPREAD / 2, LAMP_SPREAD / 2):
+        for texture, x, side, glow in (
+            (tail, -CAR_SIZE[0] / 2 - 0.005, -1, 0.8),
+            (head, CAR_SIZE[0] / 2 + 0.005, 1, 1.0),
+        ):
+            at = (x, y - side * wide / 2, top)
+            out.append(surface(texture, at, (0, side * wide, 0), (0, 0, -high), owner, glow=glow))
+    return tuple(out)
 
 
 def person(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, ground: float) -> Actor:
@@ -82,7 +101,7 @@ def person(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, g
     seed = int(rng.integers(2**31))
     phases = [
         (
-            _surface(
+            surface(
                 textures.person(np.random.default_rng(seed), step),
                 (0, width / 2, height),
                 (0, -width, 0),
@@ -103,10 +122,10 @@ def stop_sign(actor_id: int, x: float, y: float, ground: float) -> Actor:
     half, foot = width / 2, height - width
     pole = textures.blank(64, 8, (150, 152, 154))
     faces = (
-        _surface(
+        surface(
             pole, (0.02, 0.035, foot + 0.1), (0, -0.07, 0), (0, 0, -foot - 0.1), BACKGROUND, one_sided=False
         ),
-        _surface(textures.stop_sign(), (0, half, height), (0, -width, 0), (0, 0, -width), actor_id),
+        surface(textures.stop_sign(), (0, half, height), (0, -width, 0), (0, 0, -width), actor_id),
     )
     boxes = (
         Box((-0.03, -half, foot), (0.03, half, height), 0.95),
@@ -115,79 +134,10 @@ def stop_sign(actor_id: int, x: float, y: float, ground: float) -> Actor:
     return Actor(actor_id, "stop sign", SIGN_SIZE, Trajectory.standing(x, y), (faces,), boxes, ground)
 
 
-def street(
-    rng: np.random.Generator, length_m: float, kerb_y: float, kerb_height: float
-) -> tuple[list[Surface], list[Box]]:
-    """Return a straight street from x = -20 m: two lanes, parking strips, kerbs, pavements, houses."""
-    surfaces: list[Surface] = []
-    tile, block, walk, field_m = 10.0, 20.0, 4.0, 30.0
-    roads = [
-        textures.road(
-            rng, length_m=tile, width_m=2 * kerb_y, lanes_at=(kerb_y,), edges_at=(2.5, 2 * kerb_y - 2.5)
-        )
-        for _ in range(4)
-    ]
-    walks = [textures.pavement(rng, block, walk) for _ in range(2)]
-    meadow = textures.grass(rng, block, field_m)
-    stone = textures.speckle(textures.blank(8, 320, (176, 174, 168)), rng, 6.0)
-
-    def flat(texture: U8, x: float, left: float, length: float, width: float, z: float) -> None:
-        surfaces.append(_surface(texture, (x + length, left, z), (0, -width, 0), (-length, 0, 0), BACKGROUND))
-
-    for x in np.arange(-20.0, length_m, tile).tolist():
-        flat(roads[int(rng.integers(4))], x, kerb_y, tile, 2 * kerb_y, 0.0)
-    for x in np.arange(-20.0, length_m, block).tolist():
-        for side in (1, -1):
-            flat(
-                walks[int(rng.integers(2))],
-                x,
-                kerb_y + walk if side > 0 else -kerb_y,
-                block,
-                walk,
-                kerb_height,
-            )
-            flat(
-                meadow,
-                x,
-                kerb_y + walk + field_m if side > 0 else -kerb_y - walk,
-                block,
-                field_m,
-                kerb_height,
-            )
-            origin = (x, kerb_y, kerb_height) if side > 0 else (x + block, -kerb_y, kerb_height)
-            surfaces.append(_surface(stone, origin, (block * side, 0, 0), (0, 0, -kerb_height), BACKGROUND))
-    boxes = []
-    for side in (1, -1):
-        x = -18.0
-        while x < length_m - 20:
-            length, height = float(rng.uniform(9, 16)), float(rng.uniform(6, 11))
-            box, faces = _house(rng, x, length, height, (kerb_y + walk) * side, kerb_height)
-            boxes.append(box)
-            surfaces += faces
-            x += length + float(rng.choice([0.0, 2.0, 9.0]))
-    return surfaces, boxes
-
-
-def _house(
-    rng: np.random.Generator, x: float, length: float, height: float, y: float, ground: float
-) -> tuple[Box, list[Surface]]:
-    """Return a house with its front at `y`, its gable towards the viewer."""
-    front, deep, side, top = textures.facade(rng, length, height), 8.0, np.sign(y), height + ground
-    gable = textures.facade(rng, deep, height)
-    edge = x if y > 0 else x + length
-    left = y + deep if y > 0 else y
-    faces = [
-        _surface(front, (edge, y, top), (length * side, 0, 0), (0, 0, -height), BACKGROUND),
-        _surface(gable, (x, left, top), (0, -deep, 0), (0, 0, -height), BACKGROUND),
-    ]
-    low, high = (min(y, y + deep * side), max(y, y + deep * side))
-    return Box((x, float(low), 0.0), (x + length, float(high), top), 0.45), faces
-
-
 def placed(surfaces: Sequence[Surface], pose: F64) -> list[Surface]:
     """Return an actor's surfaces in the world, given its (4, 4) pose."""
     r, p = pose[:3, :3], pose[:3, 3]
     return [
-        Surface(s.texture, r @ s.origin + p, r @ s.u, r @ s.v, s.outline, s.owner, s.one_sided)
+        Surface(s.texture, r @ s.origin + p, r @ s.u, r @ s.v, s.outline, s.owner, s.one_sided, s.glow)
         for s in surfaces
     ]

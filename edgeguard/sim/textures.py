@@ -115,6 +115,22 @@ def facade(rng: np.random.Generator, length_m: float, height_m: float, px_per_m:
     return texture
 
 
+def panel(rng: np.random.Generator, length_m: float, height_m: float, px_per_m: int = 16) -> U8:
+    """Return a tunnel's wall: pale panels over a dark base."""
+    texture = blank(int(height_m * px_per_m), int(length_m * px_per_m), (158, 160, 154))
+    texture = speckle(speckle(texture, rng, 7.0, 12.0), rng, 5.0)
+    _box(texture, 0.0, 0.8, 1.0, 1.0, (92, 92, 90))
+    for k in range(0, texture.shape[1], 4 * px_per_m):
+        cv2.line(texture, (k, 0), (k, texture.shape[0]), (112, 112, 112, 255), 1)
+    return texture
+
+
+def concrete(rng: np.random.Generator, length_m: float, height_m: float, px_per_m: int = 12) -> U8:
+    """Return plain concrete with streaks."""
+    texture = blank(int(height_m * px_per_m), int(length_m * px_per_m), (138, 136, 130))
+    return speckle(speckle(texture, rng, 9.0, 10.0), rng, 5.0)
+
+
 def car_paint(rng: np.random.Generator) -> RGB:
     """Return a body colour. None is as saturated a red as a lamp."""
     paints = [

@@ -6,14 +6,19 @@ World frame: x along the street, y left, z up, metres; the carriageway is z = 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edgeguard.errors import EdgeGuardError
 from edgeguard.rig import CameraModel
+from edgeguard.sim.conditions import Light, Weather
+from edgeguard.sim.sensors import Imager, LidarModel, RadarModel
 from edgeguard.types import F64, U8
 
 BACKGROUND = -1
+FACES = {"rear": (-1, 0), "front": (1, 0), "left": (0, 1), "right": (0, -1)}
+"""The way that each side of an actor looks, in its own frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +69,7 @@ class Surface:
         outline: (K, 2) corners in shares of u and v; convex.
         owner: the actor that it belongs to, or `BACKGROUND`.
         one_sided: it is not seen from behind.
+        glow: light of its own, 0 (lit by the world) to 1 (as bright as its texture, whatever the light).
     """
 
     texture: U8
@@ -73,6 +79,7 @@ class Surface:
     outline: F64
     owner: int = BACKGROUND
     one_sided: bool = True
+    glow: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +123,6 @@ class Actor:
     faces_camera: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LidarModel:
-    """A spinning LiDAR.
-
-    Attributes:
-        elevation_deg: one beam each, degrees above its horizon.
-        azimuth_step_deg: degrees between two firings.
-        max_range_m: nothing comes back from farther.
-        range_sigma_m: standard deviation of range.
-        drop_out: share of returns lost at random.
-    """
-
-    elevation_deg: tuple[float, ...] = tuple(np.r_[3.0:-9.0:24j, -10.5:-25.0:8j].tolist())
-    azimuth_step_deg: float = 0.4
-    max_range_m: float = 90.0
-    range_sigma_m: float = 0.02
-    drop_out: float = 0.02
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """A drive through a world.
@@ -153,8 +141,13 @@ class Scene:
         lidar: LiDAR model; frame `lidar`, x forward.
         lidar_xyz: LiDAR in `base_link`, metres.
         pitch_deg: amplitude of the body's pitching.
-        noise_sigma: image noise, grey values.
         kerb_y: the kerb's distance from the middle of the road, metres; beyond, ground is `kerb_height`.
+        junctions: (x from, x to) where a side road crosses: no kerb there.
+        imager: how the camera's sensor turns light into an image.
+        light: what lights the world.
+        weather: what is in the air.
+        radar: radar model; frame `radar`, x forward.
+        radar_xyz: radar in `base_link`, metres.
     """
 
     name: str
@@ -172,9 +165,14 @@ class Scene:
     lidar: LidarModel = field(default_factory=LidarModel)
     lidar_xyz: tuple[float, float, float] = (0.9, 0.0, 1.75)
     pitch_deg: float = 0.15
-    noise_sigma: float = 2.0
     kerb_y: float = 6.0
     kerb_height: float = 0.14
+    junctions: tuple[tuple[float, float], ...] = ()
+    imager: Imager = field(default_factory=Imager)
+    light: Light = field(default_factory=Light)
+    weather: Weather = field(default_factory=Weather)
+    radar: RadarModel = field(default_factory=RadarModel)
+    radar_xyz: tuple[float, float, float] = (2.3, 0.0, 0.55)
 
     @property
     def n_frames(self) -> int:
@@ -201,6 +199,127 @@ class Scene:
         """Return the (4, 4) pose of an actor in the world at `t`."""
         x, y, yaw = actor.trajectory.pose(t)
         return matrix(x, y, actor.ground, yaw)
+
+    def with_print(
+        self,
+        actor_id: int,
+        texture: U8,
+        *,
+        size_m: tuple[float, float],
+        center_m: tuple[float, float] = (0.0, 0.6),
+        face: str = "rear",
+        glow: float = 0.0,
+    ) -> Scene:
+        """Return this scene with a picture printed on an actor: it moves, is lit and is hidden with it.
+
+        Args:
+            actor_id: whom to print on.
+            texture: (H, W, 4) uint8 BGRA; alpha cuts its outline.
+            size_m: its width and height.
+            center_m: its middle: to the right of the actor's middle as one looks at the face, and up from
+                the ground.
+            face: `rear`, `front`, `left` or `right`. Flat figures show every print to the viewer.
+            glow: light of its own, as of a screen.
+
+        Raises:
+            EdgeGuardError: there is no such actor or face, or the picture or its size is none.
+        """
+        actor = next((a for a in self.actors if a.actor_id == actor_id), None)
+        if actor is None:
+            known = ", ".join(str(a.actor_id) for a in self.actors) or "none"
+            raise EdgeGuardError(f"scene {self.name!r}: has no actor {actor_id}. Choose one of: {known}")
+        if face not in FACES:
+            raise EdgeGuardError(f"face {face!r}: unknown. Choose one of: {', '.join(FACES)}")
+        normal = np.array([*FACES[face], 0.0])
+        depth = 0.0 if actor.faces_camera else abs(float(normal[:2] @ actor.size[:2])) / 2
+        if actor.faces_camera:
+            normal = np.array([-1.0, 0.0, 0.0])
+        right = np.cross(-normal, (0, 0, 1))
+        center = normal * (depth + _PRINT_GAP_M) + right * center_m[0] + np.array([0, 0, center_m[1]])
+        picture = hung(texture, center, right, size_m, owner=actor_id, glow=glow)
+        printed = replace(actor, surfaces=tuple((*faces, picture) for faces in actor.surfaces))
+        return replace(self, actors=tuple(printed if a is actor else a for a in self.actors))
+
+    def with_board(
+        self,
+        texture: U8,
+        *,
+        xy: tuple[float, float],
+        size_m: tuple[float, float],
+        bottom_m: float = 0.0,
+        yaw: float = np.pi,
+        glow: float = 0.0,
+    ) -> Scene:
+        """Return this scene with a picture on an upright board (or screen, with `glow`) in the world.
+
+        LiDAR and radar hit the board; it has no identity in the truth.
+
+        Args:
+            texture: (H, W, 4) uint8 BGRA; alpha cuts its outline.
+            xy: its middle in the world, metres.
+            size_m: its width and height.
+            bottom_m: its lower edge above the carriageway.
+            yaw: the way that it faces, radians; the default faces who drives along x.
+            glow: light of its own.
+
+        Raises:
+            EdgeGuardError: the picture or its size is none.
+        """
+        normal = np.array([np.cos(yaw), np.sin(yaw), 0.0])
+        right = np.cross(-normal, (0, 0, 1))
+        center = np.array([*xy, bottom_m + size_m[1] / 2])
+        picture = hung(texture, center, right, size_m, glow=glow)
+        half = np.abs(right[:2]) * size_m[0] / 2 + 0.02
+        low, high = center[:2] - half, center[:2] + half
+        box = Box(
+            (float(low[0]), float(low[1]), bottom_m), (float(high[0]), float(high[1]), bottom_m + size_m[1])
+        )
+        return replace(self, surfaces=(*self.surfaces, picture), boxes=(*self.boxes, box))
+
+    def with_road_print(
+        self, texture: U8, *, xy: tuple[float, float], size_m: tuple[float, float], glow: float = 0.0
+    ) -> Scene:
+        """Return this scene with a picture flat on the road, upright for who drives along x.
+
+        Args:
+            texture: (H, W, 4) uint8 BGRA; alpha cuts its outline.
+            xy: its middle in the world, metres.
+            size_m: its width across the road and its length along it.
+            glow: light of its own, as of a projector's.
+
+        Raises:
+            EdgeGuardError: the picture or its size is none.
+        """
+        center = np.array([*xy, _PRINT_GAP_M])
+        picture = hung(texture, center, np.array([0.0, -1.0, 0.0]), size_m, up=(1.0, 0.0, 0.0), glow=glow)
+        return replace(self, surfaces=(*self.surfaces, picture))
+
+
+_PRINT_GAP_M = 0.01
+
+
+def hung(
+    texture: U8,
+    center: F64,
+    right: F64,
+    size_m: tuple[float, float],
+    *,
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    owner: int = BACKGROUND,
+    glow: float = 0.0,
+) -> Surface:
+    """Return a rectangular picture around `center`, `right` and `up` being the viewer's.
+
+    Raises:
+        EdgeGuardError: the picture or its size is none.
+    """
+    if texture.dtype != np.uint8 or texture.ndim != 3 or texture.shape[2] != 4 or 0 in texture.shape:
+        raise EdgeGuardError(f"print: expected (H, W, 4) uint8 BGRA, got {texture.shape} {texture.dtype}")
+    if not min(size_m) > 0:
+        raise EdgeGuardError(f"print: its size is {size_m[0]} m by {size_m[1]} m. Both must be above 0")
+    u, v = right * size_m[0], -np.array(up) * size_m[1]
+    outline = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+    return Surface(texture, center - u / 2 - v / 2, u, v, outline, owner, glow=glow)
 
 
 def matrix(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> F64:

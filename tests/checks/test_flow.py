@@ -18,6 +18,7 @@ from edgeguard.scene import SceneBuilder, SceneSettings
 from edgeguard.sim import models, textures
 from edgeguard.sim.camera import Renderer
 from edgeguard.sim.scenes import HEIGHT, WIDTH, camera
+from edgeguard.sim.street import build_street
 from edgeguard.sim.world import Scene, Surface, Trajectory
 from edgeguard.types import Channel, Detections, Frame, Image
 from edgeguard.verdict import Alarm, Level
@@ -33,7 +34,7 @@ def _world(ego_speed: float, other: Trajectory, *, poster: bool, turning: bool =
     ego = Trajectory.along((0.0, LANE_Y), 0.0, t, np.full(len(t), ego_speed))
     if turning:
         ego = Trajectory(t, ego.xy, 0.12 * np.sin(1.5 * t))
-    surfaces, boxes = models.street(rng, 120.0, 6.0, 0.14)
+    surfaces, boxes = build_street(rng, 120.0, 6.0, 0.14)
     car = models.car(0, other, rng)
     if poster:
         surfaces.append(_poster(other.pose(0.0)[0]))

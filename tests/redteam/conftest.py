@@ -7,11 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from edgeguard.bags import BagReader
+from edgeguard.redteam import KINDS
+from edgeguard.redteam.base import parts
 from edgeguard.sim.bag import write_bag
+from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.scenes import build_scene
 
 
 @pytest.fixture(scope="session")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = dataclasses.replace(build_scene("car_following", 2), duration_s=1.5)
-    return write_bag(tmp_path_factory.mktemp("drive") / "clean", scene)
+    return write_bag(tmp_path_factory.mktemp("drive") / "clean", scene, detector=SimDetector())
+
+
+@pytest.fixture(scope="session")
+def kinds(drive: Path) -> list[str]:
+    """The attacks on sensors that the drive has."""
+    with BagReader(drive) as reader:
+        return [k for k, make in KINDS.items() if all(p.sensor in reader.topics for p in parts(make()))]

@@ -59,7 +59,7 @@ def test_what_stands_behind_is_occluded(scene: Scene, renderer: Renderer) -> Non
 
 def test_still_frames_differ_by_sensor_noise_only(scene: Scene, renderer: Renderer) -> None:
     sky = [renderer.render(i)[0][:40, 250:390].astype(float) for i in (10, 11)]
-    assert 0.5 * scene.noise_sigma < np.std(sky[0] - sky[1]) < 3 * scene.noise_sigma
+    assert 0.5 * scene.imager.noise_sigma < np.std(sky[0] - sky[1]) < 3 * scene.imager.noise_sigma
 
 
 def test_a_texture_on_the_road_obeys_a_homography(scene: Scene, renderer: Renderer) -> None:
