@@ -304,11 +304,19 @@ class FrameAssembler:
             lidar_detections=cast("Detections3D | None", near.get(Channel.LIDAR_DETECTIONS)),
             radar=cast("RadarTargets | None", near.get(Channel.RADAR)),
             ego=cast("EgoMotion | None", near.get(Channel.EGO)),
-            rig=self._calibration.rig,
+            rig=self._rig_of(image),
             last_stamp_ns=dict(self._last_stamp_ns),
             last_seen_ns=dict(self._last_seen_ns),
             silent=silent,
         )
+
+
+    def _rig_of(self, image: Image | None) -> Rig | None:
+        """The rig, unless it is of images of another size: what it says of places would be wrong."""
+        rig = self._calibration.rig
+        if rig is None or image is None:
+            return rig
+        return rig if image.size == (rig.camera.width, rig.camera.height) else None
 
 
 class _Calibration:

@@ -33,6 +33,20 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        ParameterError: the file is missing or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ParameterError(path, [f"cannot be read: {e.strerror or e}"]) from e
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise ParameterError(path, [f"is not YAML: {e}"]) from e
+
+
 def read_parameters(path: Path, node: str) -> dict[str, Any]:
     """Return what a parameter file says to a node, nested, unvalidated.
 
@@ -41,12 +55,7 @@ def read_parameters(path: Path, node: str) -> dict[str, Any]:
     Raises:
         ParameterError: the file is missing, not YAML, or not shaped as a parameter file.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ParameterError(path, [f"cannot be read: {e.strerror or e}"]) from e
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ParameterError(path, [f"is not YAML: {e}"]) from e
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise ParameterError(path, ["expected `NODE: {ros__parameters: {…}}` at the top"])
     merged: dict[str, Any] = {}

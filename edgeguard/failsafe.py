@@ -69,6 +69,11 @@ class FailSafe:
         return self._settings
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The monitors that are expected or have spoken."""
+        return tuple(self._sources)
+
+    @property
     def decision(self) -> Decision:
         """The decision as of the last input."""
         return Decision(

@@ -6,6 +6,7 @@ trusts a length, step or offset that a message states.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -222,6 +223,11 @@ def _column(
     flat = fields[name].reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         return (flat if index is None else flat[index]).astype(np.float32)
+
+
+def is_rectified(topic: str) -> bool:
+    """Return whether an image topic is named as image_proc names rectified ones, such as `image_rect`."""
+    return not {"rect", "rectified"}.isdisjoint(re.split("[/_]", topic.lower()))
 
 
 def camera_model(msg: Any, *, rectified: bool = False) -> CameraModel:

@@ -215,6 +215,20 @@ class Monitor:
             has_image=not frame.silent,
         )
 
+    def require_fit(self, settings: MonitorSettings, *, engine: str | None = None) -> None:
+        """Refuse settings that `apply` or the next frame would: nothing is changed.
+
+        Args:
+            settings: what is to be applied.
+            engine: the engine that detections come from, where it is known.
+
+        Raises:
+            ParameterError: the calibration does not fit them, the camera that was last seen, or the engine.
+        """
+        calibration, _ = self._thresholds(settings)
+        if calibration is not None and (why := calibration.misfit(self._camera, engine)):
+            raise ParameterError("calibration", [f"calibration = {settings.calibration!r}: {why}"])
+
     def require_engine(self, engine: str) -> None:
         """Refuse a calibration that was made with another engine than the one that detects.
 

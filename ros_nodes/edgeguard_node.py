@@ -116,6 +116,10 @@ class EdgeGuardNode(MonitorNode):
             self._engine.close()
             self._engine = None
 
+    @property
+    def _detector(self) -> str:
+        return self._engine.name if self._engine is not None else self._settings.engine
+
     def _accept(self, changes: Values) -> Values:
         settings = updated(self._settings, changes, self.get_name())
         self.refuse_while_active(settings.engine != self._settings.engine, "the engine")

@@ -52,7 +52,7 @@ class FailSafeNode(Node):
         )
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        self._reported: tuple[int, Decision] | None = None
+        self._reported: tuple[int, tuple[str, ...], Decision] | None = None
         self._report_msg = DiagnosticArray()
         self._ticks = 0
         self.tick()
@@ -113,15 +113,18 @@ class FailSafeNode(Node):
     def _report(self, decision: Decision) -> None:
         # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.
         monitors = self.count_publishers(self._verdicts.topic_name)
-        content = (monitors, dataclasses.replace(decision, now_ns=0, transition=None))
+        content = (monitors, self._failsafe.sources, dataclasses.replace(decision, now_ns=0, transition=None))
         if content != self._reported:
-            self._reported, self._report_msg = content, _diagnostics(decision, monitors)
+            self._reported = content
+            self._report_msg = _diagnostics(decision, monitors, self._failsafe.sources)
         self._report_msg.header.stamp = to_time(decision.now_ns)
         self._diagnostics.publish(self._report_msg)
 
     def _tell(self, decision: Decision) -> None:
         change = decision.transition
-        text = f"{change.before.name} -> {change.after.name}: {change.trouble}"
+        trouble = change.trouble
+        text = f"{change.before.name} -> {change.after.name}: reason={trouble.reason.value}"
+        text += f" source={trouble.source or '*'} stop={decision.stop} detail={json.dumps(trouble.detail)}"
         # rclpy lets one place in the code log at one severity only.
         if change.trips:
             self.get_logger().error(text)
@@ -149,9 +152,10 @@ class FailSafeNode(Node):
             self.get_logger().error(f"state not saved to {path}: {e.strerror}", throttle_duration_sec=5.0)
 
 
-def _diagnostics(decision: Decision, monitors: int) -> DiagnosticArray:
+def _diagnostics(decision: Decision, monitors: int, watched: tuple[str, ...]) -> DiagnosticArray:
     values = {
         "monitors": str(monitors),
+        "watched": ", ".join(watched),
         "stop": str(decision.stop),
         "enabled": str(decision.enabled),
         "reason": decision.trouble.reason.value,

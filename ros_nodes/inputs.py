@@ -14,12 +14,18 @@ from sensor_msgs.msg import Image as ImageMsg
 
 from edgeguard import messages
 from edgeguard.errors import EdgeGuardError, MessageError
-from edgeguard.types import Channel, Detections, Detections3D
+from edgeguard.rig import CameraModel
+from edgeguard.rig_file import LoadedRig
+from edgeguard.types import Channel, Detections, Detections3D, Image
 from ros_nodes import qos
 from ros_nodes.settings import MonitorInputs
 
 Sink = Callable[[Channel | None, Any], None]
 """Takes what a message says, and the stream that it belongs to; calibration belongs to none."""
+
+
+MIN_SIDE_PX = 16
+"""Pictures smaller than this are no camera's, and too small to be averaged and halved."""
 
 
 def vision_msgs() -> Any:
@@ -38,26 +44,67 @@ def vision_msgs() -> Any:
 
 def image_input(transport: str) -> tuple[type, Callable[[Any], Any]]:
     """Return the message type of a transport and the function that reads it."""
-    if transport == "compressed":
-        return CompressedImage, messages.compressed_image
-    return ImageMsg, messages.image
+    kind, read = (
+        (CompressedImage, messages.compressed_image)
+        if transport == "compressed"
+        else (ImageMsg, messages.image)
+    )
+
+    def picture(msg: Any) -> Image:
+        found = read(msg)
+        if min(found.size) < MIN_SIDE_PX:
+            width, height = found.size
+            raise MessageError(
+                kind.__name__, f"is {width}x{height} pixels; a camera has {MIN_SIDE_PX} or more"
+            )
+        return found
+
+    return kind, picture
+
+
+def radar_input(kind: str) -> tuple[type, Callable[[Any], Any]]:
+    """Return the message type of a kind of radar and the function that reads it.
+
+    Raises:
+        EdgeGuardError: it is not installed.
+    """
+    if kind == "points":
+        return PointCloud2, messages.radar_targets
+    try:
+        from radar_msgs.msg import RadarTracks
+    except ImportError as e:
+        remedy = "apt install ros-$ROS_DISTRO-radar-msgs, or inputs.radar: points"
+        raise EdgeGuardError(f"radar_msgs is not installed: {remedy}") from e
+    return RadarTracks, messages.radar_tracks
 
 
 class MonitorSubscriptions:
     """All streams of the monitor, each message handed to `sink` as what it says.
 
-    A message that cannot be understood is logged and dropped: its stream then counts as silent.
+    A message that cannot be understood is logged and dropped: its stream then counts as silent. Where a rig
+    is given, `sink` gets it at once, and neither camera_info nor /tf_static is read.
+
+    Raises:
+        EdgeGuardError: a message type is not installed.
     """
 
     def __init__(
-        self, node: Node, inputs: MonitorInputs, sink: Sink, *, except_for: frozenset[Channel] = frozenset()
+        self,
+        node: Node,
+        inputs: MonitorInputs,
+        sink: Sink,
+        *,
+        rig: LoadedRig | None,
+        except_for: frozenset[Channel] = frozenset(),
     ) -> None:
         from tf2_msgs.msg import TFMessage
 
         self._node = node
         self._sink = sink
         self._names: dict[Channel, tuple[str, ...]] = {}
+        self._rectified = messages.is_rectified(node.resolve_topic_name("input/image"))
         image_type, read_image = image_input(inputs.transport)
+        radar_type, read_radar = radar_input(inputs.radar)
         vision = vision_msgs()
         table: tuple[tuple[str, type, QoSProfile, Channel | None, Callable[[Any], Any]], ...] = (
             ("input/image", image_type, qos.NEWEST_IMAGE, Channel.CAMERA, read_image),
@@ -70,10 +117,16 @@ class MonitorSubscriptions:
                 Channel.LIDAR_DETECTIONS,
                 self._lidar_detections,
             ),
+            ("input/radar", radar_type, qos.SENSOR, Channel.RADAR, read_radar),
             ("input/odometry", Odometry, qos.SENSOR, Channel.EGO, messages.odometry),
-            ("input/camera_info", CameraInfo, qos.SENSOR, None, messages.camera_model),
-            ("/tf_static", TFMessage, qos.LATCHED, None, messages.transforms),
         )
+        for known in rig or ():
+            sink(None, known)
+        if rig is None:
+            table += (
+                ("input/camera_info", CameraInfo, qos.SENSOR, None, self._camera_model),
+                ("/tf_static", TFMessage, qos.LATCHED, None, messages.transforms),
+            )
         self._subscriptions: list[Subscription[Any]] = [
             node.create_subscription(kind, topic, self._callback(topic, channel, read), profile)
             for topic, kind, profile, channel, read in table
@@ -100,6 +153,9 @@ class MonitorSubscriptions:
                 self._sink(channel, value)
 
         return callback
+
+    def _camera_model(self, msg: Any) -> CameraModel:
+        return messages.camera_model(msg, rectified=self._rectified)
 
     def _detections(self, msg: Any) -> Detections:
         found = messages.detections(msg, self._names.get(Channel.DETECTIONS, ()))

@@ -67,7 +67,11 @@ class ManagedNode(LifecycleNode):
             raise EdgeGuardError(f"{self.get_name()}: {problem}")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._try(self.configure) or super().on_configure(state)
+        failed = self._try(self.configure)
+        if failed is not None:
+            self.cleanup()
+            return failed
+        return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         failed = self._try(self.activate)

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image as ImageMsg
 from visualization_msgs.msg import MarkerArray
 
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.checks import Scores
+from edgeguard.checks.view import Engine
 from edgeguard.config import flatten, updated
-from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.errors import ParameterError
+from edgeguard.monitor import Monitor, MonitorSettings, open_engines
+from edgeguard.rig_file import LoadedRig, load_rig
 from edgeguard.scene import Scene
 from edgeguard.types import Channel, Frame, Image
 from edgeguard.verdict import Verdict
 from ros_nodes import qos
-from ros_nodes.inputs import MonitorSubscriptions
+from ros_nodes.inputs import MonitorSubscriptions, radar_input
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.markers import to_markers
 from ros_nodes.metrics import FrameCount, Metrics
+from ros_nodes.overlay import to_overlay
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.precedence import run_preferred
 from ros_nodes.run import run
@@ -41,6 +48,10 @@ DIAGNOSTICS_PERIOD_S = 0.15
 
 FULL_COLLECTION_EVERY = 100
 """Verdicts between two collections of all garbage."""
+
+
+MAX_TOLD = 20
+"""Alarms of one moment that are logged; a flood of them must not fill the disk."""
 
 
 class MonitorNodeSettings(MonitorSettings):
@@ -68,6 +79,7 @@ class MonitorNode(ManagedNode):
         self._subscriptions_: MonitorSubscriptions | None = None
         self._verdicts: LifecyclePublisher[DiagnosticArray] | None = None
         self._markers: LifecyclePublisher[MarkerArray] | None = None
+        self._overlay: LifecyclePublisher[ImageMsg] | None = None
         self._diagnostics: Publisher[DiagnosticArray] = self.create_publisher(
             DiagnosticArray, "/diagnostics", 10
         )
@@ -78,6 +90,9 @@ class MonitorNode(ManagedNode):
         self._begun = False
         self._frames = FrameCount()
         self._metrics: Metrics | None = None
+        self._told: set[tuple[str, str]] = set()
+        self._rig: LoadedRig | None = None
+        self._looks: tuple[Engine | None, Engine | None] = None, None
         SettingsParameters(
             self, accept=self._accept, apply=self._apply, describe=descriptions(self._settings)
         )
@@ -85,16 +100,26 @@ class MonitorNode(ManagedNode):
     def configure(self) -> None:
         if port := self._settings.metrics.port:
             self._metrics = Metrics(port)
+        inputs = self._settings.inputs
+        self._rig = load_rig(Path(inputs.rig)) if inputs.rig else None
+        radar_input(inputs.radar)
         warm_up(self._settings)
-        self._monitor = Monitor(self._settings, observer=self._observe)
+        self._looks = open_engines(self._settings.checks)
+        self._monitor = Monitor(
+            self._settings, observer=self._observe, engine=self._looks[0], second_engine=self._looks[1]
+        )
+        if self._detector:
+            self._monitor.require_engine(self._detector)
         self._verdicts = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.VERDICT)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "output/markers", 1)
+        self._overlay = self.create_lifecycle_publisher(ImageMsg, "output/overlay", 1)
 
     def activate(self) -> None:
         self._monitor.reset()
         self._begun = False
         self._assembler = self._latest = None
         self._frames = FrameCount()
+        self._told.clear()
         # What is loaded by now stays: the collector need not look at it again, nor run in mid-frame.
         gc.collect()
         gc.freeze()
@@ -107,12 +132,17 @@ class MonitorNode(ManagedNode):
             self._subscriptions_ = None
 
     def cleanup(self) -> None:
-        for publisher in (self._verdicts, self._markers):
+        for publisher in (self._verdicts, self._markers, self._overlay):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
         if self._metrics is not None:
             self._metrics.close()
-        self._verdicts = self._markers = self._monitor = self._assembler = self._scene = self._metrics = None
+        for engine in {id(e): e for e in self._looks if e is not None}.values():
+            engine.close()
+        self._looks = None, None
+        self._verdicts = self._markers = self._overlay = self._monitor = self._assembler = self._scene = (
+            self._metrics
+        ) = None
 
     def tick(self) -> None:
         """Let time pass; call every `POLL_PERIOD_S`."""
@@ -130,6 +160,13 @@ class MonitorNode(ManagedNode):
             self._diagnostics.publish(told)
 
     @property
+    def _detector(self) -> str:
+        """The engine that detections come from, by name; empty where it is not known."""
+        told = Path(self._settings.inputs.detector)
+        # Calibrations know an engine by the name of its folder.
+        return told.parent.name if told.suffix == ".yaml" else told.name
+
+    @property
     def _name_in_full(self) -> str:
         return str(self.get_fully_qualified_name())
 
@@ -137,6 +174,12 @@ class MonitorNode(ManagedNode):
         settings = updated(self._settings, changes, self.get_name())
         self.refuse_while_active(settings.inputs != self._settings.inputs, "inputs")
         self.refuse_while_active(settings.metrics != self._settings.metrics, "metrics")
+        looks = [
+            (s.checks.sanitised_view.engine, s.checks.ensemble.engine) for s in (settings, self._settings)
+        ]
+        self.refuse_while_active(looks[0] != looks[1], "an engine of a check")
+        if self._monitor is not None:
+            self._monitor.require_fit(settings, engine=self._detector or None)
         return flatten(settings)
 
     def _apply(self, changes: Values) -> None:
@@ -150,6 +193,8 @@ class MonitorNode(ManagedNode):
         self._scene = scene
 
     def _take(self, channel: Channel | None, value: Any) -> None:
+        if not self.active:
+            return
         if channel in (Channel.CAMERA, Channel.DETECTIONS) and not self._begun:
             # What was held against a camera that had not started is no evidence against its first image.
             self._monitor.reset()
@@ -167,13 +212,19 @@ class MonitorNode(ManagedNode):
                 self._listen()
             return
         for frame in self._assembler.poll(now_ns):
-            self._judge(frame)
+            try:
+                self._judge(frame)
+            except ParameterError as e:
+                # Its silence stops the vehicle; set another calibration and activate again.
+                self.get_logger().fatal(f"deactivated: {e}")
+                self.trigger_deactivate()
+                return
 
     def _listen(self) -> None:
         expected = frozenset(self._settings.inputs.expected)
         self._assembler = FrameAssembler(self._settings.assembler, expected=expected)
         self._subscriptions_ = MonitorSubscriptions(
-            self, self._settings.inputs, self._take, except_for=self.own_channels
+            self, self._settings.inputs, self._take, rig=self._rig, except_for=self.own_channels
         )
 
     def _judge(self, frame: Frame) -> None:
@@ -185,19 +236,37 @@ class MonitorNode(ManagedNode):
             to_message(verdict, source=self._name_in_full, frame_id=self._frame_id, age_ms=age_ms)
         )
         self._latest = verdict
-        self._after(verdict, age_ms / 1e3)
+        self._after(frame, verdict, age_ms / 1e3)
 
-    def _after(self, verdict: Verdict, age_s: float) -> None:
+    def _after(self, frame: Frame, verdict: Verdict, age_s: float) -> None:
         """Do what may wait until the verdict is out."""
         # After a skipped check the scene is not complete, and completing it now would cost the next frame.
         wanted = self._scene is not None and self._frame_id and not verdict.skipped
         if wanted and self._markers.get_subscription_count():
             self._markers.publish(to_markers(self._scene, verdict, self._frame_id))
+        if frame.image is not None and self._overlay.get_subscription_count():
+            self._overlay.publish(to_overlay(frame, verdict))
         self._scene = None
+        self._log(verdict)
         lost = self._frames.add(verdict.stamp_ns) if verdict.has_image else 0
         if self._metrics is not None:
             self._metrics.observe(verdict, age_s=age_s, lost=lost)
         gc.collect(2 if self._frames.judged % FULL_COLLECTION_EVERY == 0 else 0)
+
+    def _log(self, verdict: Verdict) -> None:
+        """Tell of each alarm once, when it is raised and when it is over."""
+        standing = {(a.check, str(a.subject.id)): a for a in verdict.alarms}
+        for key in [k for k in self._told if k not in standing]:
+            self.get_logger().info(f"alarm over: check={key[0]} subject={key[1]} stamp={verdict.stamp_ns}")
+            self._told.discard(key)
+        for key, a in standing.items():
+            if key not in self._told and len(self._told) < MAX_TOLD:
+                self._told.add(key)
+                self.get_logger().warning(
+                    f"alarm: check={a.check} subject={a.subject.id} kind={a.subject.kind.value} "
+                    f"level={a.level.name} cause={a.cause.value} stamp={verdict.stamp_ns} "
+                    f"evidence={a.evidence:.2f} threshold={a.threshold:.2f} reason={json.dumps(a.reason)}"
+                )
 
 
 def spin(node: MonitorNode) -> None:

@@ -60,10 +60,11 @@ class SettingsParameters:
             # Dynamic, so that `1` is as good as `1.0`; the settings know the type.
             descriptor = ParameterDescriptor(description=describe.get(name, ""), dynamic_typing=True)
             node.declare_parameter(name, value, descriptor, ignore_override=True)
-        self._known = frozenset(values)
         apply(given)
         node.add_on_set_parameters_callback(self._validate)
-        node.add_post_set_parameters_callback(self._take)
+        self._applies_at_once = not hasattr(node, "add_post_set_parameters_callback")
+        if not self._applies_at_once:
+            node.add_post_set_parameters_callback(self._take)
 
     def _ours(self, parameters: list[Parameter[Any]]) -> dict[str, Any]:
         return {p.name: p.value for p in parameters if p.name.split(".")[0] not in _ROS_OWN}
@@ -75,6 +76,9 @@ class SettingsParameters:
                 self._accept(changes)
         except EdgeGuardError as e:
             return SetParametersResult(successful=False, reason=str(e))
+        if self._applies_at_once:
+            # Humble calls nobody afterwards; what this callback has accepted it takes.
+            self._take(parameters)
         return SetParametersResult(successful=True)
 
     def _take(self, parameters: list[Parameter[Any]]) -> None:

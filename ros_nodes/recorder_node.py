@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nav_msgs.msg import Odometry
 from pydantic import Field
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Bool
 
@@ -24,11 +26,13 @@ from edgeguard.bags import BagWriter
 from edgeguard.bags.connection import Connection
 from edgeguard.config import Settings, flatten, updated
 from edgeguard.errors import EdgeGuardError
+from edgeguard.rig_file import load_rig
 from ros_nodes import qos
-from ros_nodes.inputs import image_input, vision_msgs
+from ros_nodes.inputs import image_input, radar_input, vision_msgs
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import descriptions
 from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
+from ros_nodes.rig_msg import rig_messages
 from ros_nodes.run import run
 
 PERIOD_S = 0.1
@@ -53,6 +57,10 @@ class RecorderSettings(Settings):
         30.0, ge=0, description="Seconds between two recordings at least; stops in between are not recorded."
     )
     transport: str = Field("raw", pattern="^(raw|compressed)$", description="Type of input/image.")
+    radar: str = Field("points", pattern="^(points|tracks)$", description="Type of input/radar.")
+    rig: str = Field(
+        "", description="Rig file, where the monitor has one: recorded as the messages that it stands for."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ class RecorderNode(Node):
         self._writing: threading.Thread | None = None
         vision = vision_msgs()
         image_type, _ = image_input(self._settings.transport)
+        radar_type, _ = radar_input(self._settings.radar)
         tf = importlib.import_module("tf2_msgs.msg").TFMessage
         table: tuple[tuple[str, Any, QoSProfile], ...] = (
             ("input/image", image_type, qos.SENSOR),
@@ -117,12 +126,17 @@ class RecorderNode(Node):
             ("input/detections", vision.Detection2DArray, qos.RESULT),
             ("input/lidar_detections", vision.Detection3DArray, qos.RESULT),
             ("input/odometry", Odometry, qos.SENSOR),
-            ("input/camera_info", CameraInfo, qos.SENSOR),
-            ("/tf_static", tf, qos.LATCHED),
+            ("input/radar", radar_type, qos.SENSOR),
             ("input/verdict", DiagnosticArray, qos.RESULT),
         )
+        if self._settings.rig:
+            info, transforms = rig_messages(load_rig(Path(self._settings.rig)))
+            self._sink("input/camera_info", CameraInfo)(serialize_message(info))
+            self._sink("/tf_static", tf)(serialize_message(transforms))
+        else:
+            table += (("input/camera_info", CameraInfo, qos.SENSOR), ("/tf_static", tf, qos.LATCHED))
         for topic, kind, profile in table:
-            self._keep(topic, kind, profile)
+            self.create_subscription(kind, topic, self._sink(topic, kind), profile, raw=True)
         self.create_subscription(Bool, "input/fail_safe", self._hear, qos.FAIL_SAFE)
 
     def tick(self) -> None:
@@ -140,7 +154,7 @@ class RecorderNode(Node):
         self._writing = threading.Thread(target=self._write, args=arguments)
         self._writing.start()
 
-    def _keep(self, topic: str, kind: Any, profile: QoSProfile) -> None:
+    def _sink(self, topic: str, kind: Any) -> Callable[[bytes], None]:
         name = self.resolve_topic_name(topic)
         msgtype = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
         lasting = topic in _LASTING
@@ -148,7 +162,7 @@ class RecorderNode(Node):
         def keep(data: bytes) -> None:
             self._ring.add(Kept(self._now(), name, msgtype, data), lasting=lasting)
 
-        self.create_subscription(kind, topic, keep, profile, raw=True)
+        return keep
 
     def _hear(self, msg: Bool) -> None:
         tripped = msg.data and not self._stop

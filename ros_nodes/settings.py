@@ -23,6 +23,21 @@ class MonitorInputs(ImageInput):
         (Channel.CAMERA, Channel.DETECTIONS),
         description="Streams to wait for, and to miss, from the start; any other counts once it delivered.",
     )
+    radar: str = Field(
+        "points", pattern="^(points|tracks)$",
+        description="Type of input/radar: points (PointCloud2 with a Doppler field) or tracks "
+        "(radar_msgs/RadarTracks).",
+    )  # fmt: skip
+    rig: str = Field(
+        "",
+        description="Rig file with camera model and extrinsics, in place of input/camera_info and "
+        "/tf_static; empty: none.",
+    )
+    detector: str = Field(
+        "",
+        description="Engine that makes input/detections, so that a calibration made with another is refused; "
+        "empty: not known.",
+    )
 
 
 class MetricsSettings(Settings):

@@ -34,7 +34,7 @@ def ego(stamp: int) -> EgoMotion:
 
 
 def camera_model(focal: float = 100.0) -> CameraModel:
-    return CameraModel("camera", 10, 10, np.diag([focal, focal, 1.0]))
+    return CameraModel("camera", 1, 1, np.diag([focal, focal, 1.0]))
 
 
 MAKE = {
@@ -274,6 +274,17 @@ def test_rig_changes_only_with_the_calibration() -> None:
     assert rigs[0] is rigs[1] and rigs[2] is rigs[3]
     assert rigs[1] is not rigs[2] and rigs[3] is not rigs[4]
     assert rigs[4].camera.focal == 120 and rigs[4].to_camera["lidar"][0, 3] == 1
+
+
+def test_a_calibration_of_images_of_another_size_says_nothing_of_places() -> None:
+    assembler = FrameAssembler()
+    assembler.add(None, camera_model(100), 0)
+    large = Image(1, "camera", np.zeros((2, 2, 3), np.uint8))
+    rigs = []
+    for i, picture in enumerate([image(0), large, image(2)]):
+        assembler.add(Channel.CAMERA, picture, i)
+        rigs.append(assembler.poll(i)[0].rig)
+    assert rigs[0] is not None and rigs[1] is None and rigs[2] is rigs[0]
 
 
 def test_first_image_waits_for_the_calibration() -> None:

@@ -186,7 +186,9 @@ class BagReader:
                 self._names[channel] = found_3d.class_names
                 return found_3d
             if channel == CAMERA_INFO:
-                return convert.camera_model(msg, rectified="rect" in self._topics.get(Channel.CAMERA, ""))
+                return convert.camera_model(
+                    msg, rectified=convert.is_rectified(self._topics.get(Channel.CAMERA, ""))
+                )
             if channel == TF_STATIC:
                 return convert.transforms(msg)
             return _SIMPLE[raw.connection.msgtype, channel == Channel.RADAR](msg)

@@ -46,7 +46,7 @@ class Drive:
         stack.callback(self.listener.close)
         self.stop: bool | None = None
         self.standing = ""
-        self.monitors = 0
+        self.watched = ""
         self.alive = 0
         events = SubscriptionEventCallbacks(liveliness=self._alive)
         self.listener.create_subscription(
@@ -73,7 +73,7 @@ class Drive:
         if msg.status[0].name.startswith("failsafe_node"):
             values = {v.key: v.value for v in msg.status[0].values}
             self.standing = f"{msg.status[0].message}; {values['standing']}"
-            self.monitors = int(values["monitors"])
+            self.watched = values["watched"]
 
     def tell(self, command: str) -> None:
         self.vehicle.stdin.write(command + "\n")
@@ -143,7 +143,7 @@ def test_of_two_monitors_the_one_that_dies_stops_the_vehicle_by_name(drive: Driv
     drive.runs()
     with node("monitor_node", drive.logs, namespace="/rear", **MONITOR) as rear:
         # A monitor counts once the fail-safe itself has heard it.
-        drive.listener.wait_for(lambda: drive.monitors == 2)
+        drive.listener.wait_for(lambda: "/rear/monitor_node" in drive.watched)
         drive.runs()
         rear.kill()
     drive.trips("/rear/monitor_node: silence")
