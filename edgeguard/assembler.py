@@ -310,7 +310,6 @@ class FrameAssembler:
             silent=silent,
         )
 
-
     def _rig_of(self, image: Image | None) -> Rig | None:
         """The rig, unless it is of images of another size: what it says of places would be wrong."""
         rig = self._calibration.rig

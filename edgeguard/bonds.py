@@ -75,7 +75,9 @@ class Bonds:
         own, of, slot = own[sure], of[sure], slot[sure]
         now_m, since_s = seen.center[of, 2], seconds(stamp_ns - self._range_ns[slot])
         # What comes at motorway speed gets a new identity with each sweep: the track knows how fast it came.
-        own_mps = np.where(since_s < _STEADY_S, (now_m - self._range_m[slot]) / np.maximum(since_s, 1e-3), 0.0)
+        own_mps = np.where(
+            since_s < _STEADY_S, (now_m - self._range_m[slot]) / np.maximum(since_s, 1e-3), 0.0
+        )
         rate_mps = np.where(seen.hits[of] >= 3, seen.velocity[of, 1], own_mps)
         self._rate_mps[slot] = np.where(whole, np.clip(rate_mps, -_FASTEST_MPS, _FASTEST_MPS), 0.0)
         self._range_m[slot], self._range_ns[slot] = now_m, stamp_ns

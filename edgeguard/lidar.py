@@ -117,7 +117,7 @@ class Clusters:
 
 
 def cluster(
-    xyz: F32, uv: F32, height: F32, settings: LidarSettings
+    xyz: F32, uv: F32, height: F32, above_ground: NDArray[np.bool_], settings: LidarSettings
 ) -> tuple[Clusters, NDArray[np.int32], NDArray[np.uint8]]:
     """Group points above ground by connected cells seen from above.
 
@@ -125,14 +125,14 @@ def cluster(
         xyz: (N, 3) points in the optical frame.
         uv: (N, 2) their pixels.
         height: (N,) their heights above ground, metres.
+        above_ground: (N,) whether they are clearly above it.
 
     Returns:
         The clusters; (N,) each point's row in them, -1 for none; and the (X, Z) grid of occupied cells.
     """
     cell = settings.cell_m
     columns, rows = math.ceil(80.0 / cell), math.ceil(settings.max_range_m / cell)
-    tolerance = settings.ground_tolerance_m + settings.ground_slope * xyz[:, 2]
-    use = (height > tolerance) & (height < settings.max_height_m) & (xyz[:, 2] < settings.max_range_m)
+    use = above_ground & (height < settings.max_height_m) & (xyz[:, 2] < settings.max_range_m)
     use &= np.abs(xyz[:, 0]) < 39.9
     index = np.flatnonzero(use)
     p = xyz.take(index, axis=0)

@@ -273,7 +273,7 @@ class Scene:
         return self._builder.ground if self.cloud is not None else None
 
     @cached_property
-    def _above_ground(self) -> NDArray[np.bool_] | None:
+    def above_ground(self) -> NDArray[np.bool_] | None:
         """(M,) whether a point of `cloud` is clearly above ground; None where no ground was found."""
         cloud, lidar = self.cloud, self.settings.lidar
         if cloud is None or cloud.height is None:
@@ -283,10 +283,10 @@ class Scene:
 
     @cached_property
     def _clustered(self) -> tuple[Clusters, NDArray[np.int32], U8] | None:
-        cloud = self.cloud
-        if cloud is None or cloud.height is None:
+        cloud, above = self.cloud, self.above_ground
+        if cloud is None or cloud.height is None or above is None:
             return None
-        return cluster(cloud.xyz, cloud.uv, cloud.height, self.settings.lidar)
+        return cluster(cloud.xyz, cloud.uv, cloud.height, above, self.settings.lidar)
 
     @property
     def clusters(self) -> Clusters | None:
@@ -489,26 +489,25 @@ class Scene:
             total=np.zeros(n),
             foreground=np.full(n, np.nan),
         )
-        for i in range(n):
+        above, label = self.above_ground, t.label
+        for i, reference in enumerate(self.size_range.tolist()):
             index = cloud.in_box(core[i])
             out.total[i] = len(index)
-            if self._above_ground is not None:
-                index = index[self._above_ground[index]]
+            if above is not None:
+                index = index[above[index]]
             if not len(index):
                 continue
             z = np.sort(cloud.z[index])
-            reference, label = self.size_range[i], t.label[i]
-            spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label]
             near = _nearest_body(z)
             if near is not None:
                 out.foreground[i] = near
-                if not np.isfinite(reference) or abs(np.log(near / reference)) <= spread:
+                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label[i]]
+                if not math.isfinite(reference) or abs(math.log(near / reference)) <= spread:
                     reference = near
-            if np.isfinite(reference):
+            if math.isfinite(reference):
                 # One body: what lies about as far as its nearest face, and no further than it is long.
-                first, last = np.searchsorted(
-                    z, (reference * 0.88, reference * 1.12 + 0.5 * objects.LENGTH[label])
-                )
+                end = reference * 1.12 + 0.5 * float(objects.LENGTH[label[i]])
+                first, last = z.searchsorted(np.array([reference * 0.88, end], np.float32)).tolist()
                 out.before[i], out.on[i], out.behind[i] = first, last - first, len(z) - last
         return out
 
@@ -670,9 +669,8 @@ def _core(xyxy: F64) -> F64:
 def _nearest_body(z: F32) -> float | None:
     """Return the range of the nearest body that makes up a good part of some returns' sorted ranges."""
     z = z[:: 1 + len(z) // _ENOUGH_RETURNS]
-    count = z.searchsorted(z * 1.12, side="right") - np.arange(len(z))
-    enough = np.flatnonzero(count >= max(3, 0.3 * len(z)))
-    if not len(enough):
-        return None
-    first = enough[0]
-    return float(z[first + count[first] // 2])
+    n = len(z)
+    count = z.searchsorted(z * np.float32(1.12), side="right") - np.arange(n)
+    enough = count >= max(3.0, 0.3 * n)
+    first = int(enough.argmax())
+    return float(z[first + int(count[first]) // 2]) if enough[first] else None

@@ -30,7 +30,7 @@ def body(rng: np.random.Generator, at: tuple[float, float], n: int = 300) -> F32
 def clusters_of(xyz: F32) -> tuple[Clusters, np.ndarray]:
     uv, _ = CAMERA.project(xyz)
     height = Ground(np.array([0.0, 0.0, 1.65]), 1).height(xyz)
-    found, member, occupied = cluster(xyz, uv, height, SETTINGS)
+    found, member, occupied = cluster(xyz, uv, height, height > 0.25, SETTINGS)
     assert occupied.dtype == np.uint8
     return found, member
 
@@ -87,7 +87,7 @@ def test_few_points_make_no_cluster() -> None:
 def test_cells_of_any_size_hold_the_rim_of_the_grid(cell: float) -> None:
     rim = np.array([[39.89, 0.0, 59.99], [-39.89, 0.0, 0.0]], np.float32).repeat(30, axis=0)
     uv, height = np.zeros((60, 2), np.float32), np.ones(60, np.float32)
-    found, member, _ = cluster(rim, uv, height, LidarSettings(cell_m=cell))
+    found, member, _ = cluster(rim, uv, height, height > 0.25, LidarSettings(cell_m=cell))
     assert found.points.tolist() == [30, 30] and len(set(member)) == 2
 
 

@@ -79,10 +79,11 @@ class PatchSaliency:
         energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
         if len(rows):
             cells = colour_energy(half)
-            usual = _outside(cells, t.xyxy[scene.asserted])
+            window = _windows(cells, t.xyxy)
+            usual = _outside(cells, [window[i] for i in np.flatnonzero(scene.asserted)])
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             for i in rows if middle >= s.min_colour else ():
-                inside = np.sort(_cut(cells, t.xyxy[i]).ravel())[::-1]
+                inside = np.sort(cells[window[i]].ravel())[::-1]
                 energy[i] = inside[min(int(np.ceil(s.share * len(inside))), len(inside) - 1)]
                 rarer = len(usual) - np.searchsorted(usual, energy[i])
                 # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
@@ -121,22 +122,22 @@ def colour_energy(half: U8) -> F32:
     return np.asarray(cells, np.float32)
 
 
-def _window(cells: F32, xyxy: F64) -> tuple[slice, slice]:
+def _windows(cells: F32, xyxy: F64) -> list[tuple[slice, slice]]:
+    """Return the cells that each of (N, 4) boxes touches; at least one."""
     rows, columns = cells.shape
-    x0, y0 = np.floor(xyxy[:2] / _CELL_PX).astype(int)
-    x1, y1 = np.ceil(xyxy[2:] / _CELL_PX).astype(int)
-    return (
-        slice(min(max(y0, 0), rows - 1), max(min(y1, rows), 1)),
-        slice(min(max(x0, 0), columns - 1), max(min(x1, columns), 1)),
-    )
+    first = np.floor(xyxy[:, :2] / _CELL_PX).astype(int).tolist()
+    last = np.ceil(xyxy[:, 2:] / _CELL_PX).astype(int).tolist()
+    return [
+        (
+            slice(min(max(y0, 0), rows - 1), max(min(y1, rows), 1)),
+            slice(min(max(x0, 0), columns - 1), max(min(x1, columns), 1)),
+        )
+        for (x0, y0), (x1, y1) in zip(first, last, strict=True)
+    ]
 
 
-def _cut(cells: F32, xyxy: F64) -> F32:
-    return cells[_window(cells, xyxy)]
-
-
-def _outside(cells: F32, taken: F64) -> NDArray[np.float32]:
+def _outside(cells: F32, taken: list[tuple[slice, slice]]) -> NDArray[np.float32]:
     free = np.ones(cells.shape, bool)
-    for xyxy in taken:
-        free[_window(cells, xyxy)] = False
+    for window in taken:
+        free[window] = False
     return np.sort(cells[free])

@@ -198,13 +198,8 @@ class StreamIntegrity:
     def _motion(self, scene: Scene) -> None:
         """Whether the world moves past the vehicle, as ego motion or LiDAR tell; None: nobody can."""
         change = float("nan")
-        cloud = scene.cloud
-        if cloud is not None and scene.new_sweep and scene.rig is not None:
-            camera = scene.rig.camera
-            rows, columns = -(-camera.height // 24), -(-camera.width // 24)
-            cell = (cloud.uv[:, 1] / 24).astype(np.int64) * columns + (cloud.uv[:, 0] / 24).astype(np.int64)
-            depth = np.full(rows * columns, np.inf, np.float32)
-            np.minimum.at(depth, cell, cloud.z)
+        if scene.sight is not None and scene.new_sweep:
+            depth = _coarse(scene.sight[0].near)
             if self._depths is not None and len(self._depths) == len(depth):
                 both = np.isfinite(depth) & np.isfinite(self._depths)
                 if np.count_nonzero(both) >= 20:
@@ -285,6 +280,15 @@ class StreamIntegrity:
             score = 10.0
         self._sweep_hash = key
         return score
+
+
+def _coarse(near: F32) -> F32:
+    """Return the nearest range in each block of three by three cells, in one row."""
+    rows, columns = (-(-n // 3) for n in near.shape)
+    padded = np.full((3 * rows, 3 * columns), np.inf, np.float32)
+    padded[: near.shape[0], : near.shape[1]] = near
+    blocks: F32 = np.minimum.reduce(padded.reshape(rows, 3, columns, 3), axis=(1, 3)).ravel()
+    return blocks
 
 
 def _blinded(m: Mapping[str, float]) -> str:
