@@ -7,7 +7,7 @@ import sys
 import typer
 
 from edgeguard import __version__
-from edgeguard.cli import attack, calibrate, coverage, demo, doctor, replay, tune
+from edgeguard.cli import attack, bench, calibrate, coverage, demo, doctor, replay, tune
 from edgeguard.errors import EdgeGuardError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("replay")(replay.replay)
 app.command("attack")(attack.attack)
+app.command("bench")(bench.bench)
 app.command("demo")(demo.demo)
 app.command("calibrate")(calibrate.calibrate)
 app.command("tune")(tune.tune)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def attack(
     bag: Path = typer.Argument(..., help="rosbag2 folder or file (sqlite3 or MCAP)."),
     out: Path = typer.Argument(..., help="Folder for the copy; it must not exist."),
-    kind: str = typer.Option(..., help="One of: freeze, blind, phantom, hide, lidar_remove, lidar_ghost."),
+    kind: str = typer.Option(
+        ..., help="Which attack or benign condition; an unknown one is answered with the names of all."
+    ),
     start: Optional[float] = typer.Option(  # noqa: UP045
         None, help="Onset, seconds since the start of the drive; after 40 % of it without."
     ),
@@ -29,7 +31,7 @@ def attack(
     ),
     seed: int = typer.Option(0, help="Of all that is random."),
 ) -> None:
-    """Write an attacked copy of a recording: pixels or points of one sensor change, all else is copied.
+    """Write an attacked copy of a recording: messages of one or two sensors change, all else is copied.
 
     What was done, where and when is on /edgeguard/attack in the copy. Exits with 2 on a user's error.
     """

@@ -1,0 +1,126 @@
+"""What the benchmark runs: drives, and on each the clean replay, every attack and every benign stress."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from edgeguard.redteam.base import parts
+from edgeguard.redteam.registry import KINDS, STRESS
+from edgeguard.replay import SIM_ENGINE
+from edgeguard.types import Channel
+
+DURATION_S = 7.5
+ONSET_S = 3.0
+"""Long enough for the monitor to settle."""
+WINDOW_S = 2.5
+WINDOWS_S = {"decalibrate": 4.0}
+"""Attacks that take their time."""
+QUICK_SCENES = ("car_following", "crossing_person")
+QUICK_STRESS_SCENES = ("car_following",)
+SEEDS = (101, 102)
+"""The world's; training and calibration keep below 100."""
+REAL_ENGINE = "yolox_nano"
+
+
+class Role(str, Enum):
+    """What a cell is for."""
+
+    CLEAN = "clean"
+    ATTACK = "attack"
+    BENIGN = "benign"
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A recording: one of the simulated world, or a bag.
+
+    Attributes:
+        name: unique in the matrix, fit for a file's name.
+        engine: what detects on its images.
+        scene, seed: of the simulated world; None and 0 for a bag.
+        bag: path of a recording; None for the simulated world.
+    """
+
+    name: str
+    engine: str = SIM_ENGINE
+    scene: str | None = None
+    seed: int = 0
+    bag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One replay.
+
+    Attributes:
+        drive: on which recording.
+        role: what it is for.
+        kind: attack or stress; None for the clean drive.
+        start_s, duration_s: the attack's window; None leaves `attack_bag` its default.
+        seed: of all that is random in it.
+    """
+
+    drive: Drive
+    role: Role
+    kind: str | None = None
+    start_s: float | None = None
+    duration_s: float | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Unique in the matrix, fit for a file's name."""
+        return f"{self.drive.name}.{self.kind or 'clean'}"
+
+    @property
+    def recorded_detections(self) -> bool:
+        """Whether it alters recorded detections, so that the replay must not detect anew."""
+        if self.kind is None or self.kind in STRESS:
+            return False
+        return any(p.sensor == Channel.DETECTIONS for p in parts(KINDS[self.kind]()))
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def simulated(scene: str, seed: int) -> Drive:
+    """Return a drive through the simulated world."""
+    return Drive(f"{scene}-{seed}", scene=scene, seed=seed)
+
+
+def real(bag: Path, engine: str = REAL_ENGINE) -> Drive:
+    """Return a drive of a recording."""
+    return Drive(bag.resolve().name.removesuffix(".mcap"), engine=engine, bag=str(bag))
+
+
+def cells(*, quick: bool, bags: Sequence[Drive] = ()) -> list[Cell]:
+    """Return the matrix; the same arguments give the same cells in the same order.
+
+    Args:
+        quick: two scenes of one seed, stress on one of them; else every scene of every seed.
+        bags: recordings beside the simulated drives.
+    """
+    from edgeguard.sim.scenes import SCENES
+
+    scenes = QUICK_SCENES if quick else tuple(sorted(SCENES))
+    drives = [simulated(scene, seed) for seed in SEEDS[: 1 if quick else None] for scene in scenes]
+    drives += bags
+    stressed = [d for d in drives if not quick or d.scene is None or d.scene in QUICK_STRESS_SCENES]
+    out = [Cell(drive, Role.CLEAN) for drive in drives]
+    for drive in drives:
+        out += _attacks(drive)
+    out += [Cell(drive, Role.BENIGN, kind, 0.0, None, drive.seed) for drive in stressed for kind in STRESS]
+    return out
+
+
+def _attacks(drive: Drive) -> Iterator[Cell]:
+    for kind in KINDS:
+        if drive.scene is None:
+            yield Cell(drive, Role.ATTACK, kind)
+        else:
+            yield Cell(drive, Role.ATTACK, kind, ONSET_S, WINDOWS_S.get(kind, WINDOW_S), drive.seed)
