@@ -7,7 +7,8 @@ still see it. Ghost: a target that moves over ground, told by Doppler less the v
 odometry, else from the standing world's Doppler), in the corridor ahead, where neither camera nor LiDAR has
 anything and LiDAR sees beyond.
 
-Unobservable: no radar or no transform to it, objects too young for a speed, no target on them and none held;
+Unobservable: no radar or no transform to it, objects too young for a speed or seen as a mere face along the
+line of sight (a wall's motion along itself has no mark), no target on them and none held;
 for ghosts, targets that stand still (bridges and manhole covers do so too), own motion unknown, or no
 LiDAR to see the place free. Motion across the line of sight has no Doppler: its share in the range rate is
 small, and what an error in bearing makes of it widens the residual.
@@ -43,6 +44,7 @@ _GHOST, _FLICKER = 5.0, 1.5
 _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
 _MAX_TARGETS = 512
+_LEAST_BREADTH = 0.25
 _VEHICLE = objects.GROUPS.index("vehicle")
 
 
@@ -138,6 +140,8 @@ class RadarAgreement:
         sigma = np.hypot(self.settings.speed_sigma_mps, across * _BEARING_SIGMA)
         told = seen.matched & (seen.hits >= 6) & (seen.probability > 0.5)
         size = seen.size[:, (0, 2)]
+        # What shows only a face along the line of sight, as a wall, may slide along it unseen.
+        told &= size[:, 0] > _LEAST_BREADTH * size[:, 1]
         kind = SubjectKind.LIDAR_OBJECT
         self._held[kind][seen.slot[seen.is_new]] = 0.0
         return [

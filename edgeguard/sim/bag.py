@@ -1,9 +1,10 @@
 """A scene as the recording that a vehicle would have made of it.
 
 Topics: `/camera/image/compressed` (JPEG), `/camera/camera_info`, `/lidar/points` (x, y, z, intensity, ring),
-`/odometry` (50 Hz), `/tf_static`, and the truth under `/ground_truth`, which no monitor reads: `detections`
-(2D boxes; `id` is the identity, the score is the share that is seen) and `objects` (3D boxes in `base_link`).
-Where a detector is given, its results are on `/camera/detections`.
+`/radar/points` (x, y, z, range_rate, snr), `/odometry` (50 Hz), `/tf_static`, and the truth under
+`/ground_truth`, which no monitor reads: `detections` (2D boxes; `id` is the identity, the score is the share
+that is seen) and `objects` (3D boxes in `base_link`). Where a detector is given, its results are on
+`/camera/detections`.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from edgeguard.bags import BagWriter
-from edgeguard.sim.camera import Renderer, Visible
+from edgeguard.bags import BagWriter, to_camera_info_msg, to_radar_msg, to_tf_msg
+from edgeguard.sim.camera import OPTICAL_IN_BASE, Renderer, Visible
 from edgeguard.sim.lidar import RayCaster, Sweep
+from edgeguard.sim.radar import Echoes, Radar
 from edgeguard.sim.world import Scene, matrix
-from edgeguard.types import F64, U8, Detections, Image
+from edgeguard.types import F64, U8, Detections, Image, RadarTargets
 
 JPEG_QUALITY = 95
 ODOMETRY_HZ = 50
 _IMAGE_DELAY_NS = 12_000_000
 _SWEEP_DELAY_NS = 6_000_000
+_CYCLE_DELAY_NS = 9_000_000
 _DETECTIONS_DELAY_NS = 30_000_000
 
 
@@ -54,13 +57,13 @@ def write_bag(
     Raises:
         BagError: `path` exists or cannot be written.
     """
-    renderer, caster = Renderer(scene), RayCaster(scene)
+    renderer, caster, radar = Renderer(scene), RayCaster(scene), Radar(scene)
     with BagWriter(path) as writer:
         recorder = _Recorder(scene, writer)
         recorder.static()
         for index in range(scene.n_frames):
             bgr, visible = renderer.render(index)
-            sweep = caster.sweep(index)
+            points = caster.sweep(index), radar.cycle(index)
             ok, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
             assert ok
             # What a detector sees is what was recorded, JPEG and all.
@@ -68,7 +71,7 @@ def write_bag(
             if detector is not None:
                 seen = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
                 found = detector.detect(Image(scene.stamp_ns(index), scene.camera.frame_id, seen))
-            recorder.frame(index, np.asarray(jpeg, np.uint8).ravel(), sweep, visible, found)
+            recorder.frame(index, np.asarray(jpeg, np.uint8).ravel(), points, visible, found)
             progress(index + 1, scene.n_frames)
     return Path(path)
 
@@ -77,32 +80,30 @@ class _Recorder:
     """Makes a scene's messages and writes them in the order of their log time."""
 
     def __init__(self, scene: Scene, writer: BagWriter) -> None:
-        self.scene, self._writer, self._types = scene, writer, writer.store.types
+        self.scene, self._writer, self._store = scene, writer, writer.store
         self._queue: list[tuple[int, int, str, str, Any]] = []
 
     def static(self) -> None:
         """Announce where the sensors sit."""
-        quaternion = self._types["geometry_msgs/msg/Quaternion"]
-        mounts = (
-            (self.scene.camera.frame_id, self.scene.camera_xyz, quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5)),
-            ("lidar", self.scene.lidar_xyz, quaternion(x=0.0, y=0.0, z=0.0, w=1.0)),
-        )
-        transforms = [
-            self._make(
-                "geometry_msgs/msg/TransformStamped",
-                header=self._header(self.scene.start_ns, "base_link"),
-                child_frame_id=child,
-                transform=self._make(
-                    "geometry_msgs/msg/Transform", translation=self._vector(xyz), rotation=q
-                ),
-            )
-            for child, xyz, q in mounts
-        ]
-        message = self._make("tf2_msgs/msg/TFMessage", transforms=transforms)
+        poses = []
+        for frame_id, xyz, turn in (
+            (self.scene.camera.frame_id, self.scene.camera_xyz, OPTICAL_IN_BASE),
+            ("lidar", self.scene.lidar_xyz, np.eye(4)),
+            ("radar", self.scene.radar_xyz, np.eye(4)),
+        ):
+            pose = turn.copy()
+            pose[:3, 3] = xyz
+            poses.append(("base_link", frame_id, pose))
+        message = to_tf_msg(self._store, poses, self.scene.start_ns)
         self._writer.write("/tf_static", "tf2_msgs/msg/TFMessage", self.scene.start_ns, message)
 
     def frame(
-        self, index: int, jpeg: U8, sweep: Sweep, visible: dict[int, Visible], found: Detections | None
+        self,
+        index: int,
+        jpeg: U8,
+        points: tuple[Sweep, Echoes],
+        visible: dict[int, Visible],
+        found: Detections | None,
     ) -> None:
         """Write all that belongs to one camera tick."""
         stamp, camera = self.scene.stamp_ns(index), self.scene.camera
@@ -113,8 +114,13 @@ class _Recorder:
             data=jpeg,
         )
         self._put(stamp + _IMAGE_DELAY_NS, "/camera/image/compressed", image)
-        self._put(stamp + _IMAGE_DELAY_NS, "/camera/camera_info", self._camera_info(stamp))
+        self._put(
+            stamp + _IMAGE_DELAY_NS, "/camera/camera_info", to_camera_info_msg(self._store, camera, stamp)
+        )
+        sweep, echoes = points
         self._put(stamp + _SWEEP_DELAY_NS, "/lidar/points", self._points(stamp, sweep))
+        targets = RadarTargets(stamp, "radar", echoes.xyz, echoes.range_rate, echoes.snr)
+        self._put(stamp + _CYCLE_DELAY_NS, "/radar/points", to_radar_msg(self._store, targets))
         rng = np.random.default_rng([self.scene.seed, 5, index])
         for k in range(n := round(ODOMETRY_HZ / self.scene.rate_hz)):
             t = self.scene.time(index) + k / (n * self.scene.rate_hz)
@@ -137,27 +143,6 @@ class _Recorder:
         for log_ns, _, topic, msgtype, message in sorted(self._queue, key=lambda q: q[:2]):
             self._writer.write(topic, msgtype, log_ns, message)
         self._queue.clear()
-
-    def _camera_info(self, stamp: int) -> Any:
-        camera = self.scene.camera
-        p = np.column_stack([camera.k, np.zeros(3)])
-        roi = self._make(
-            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
-        )
-        return self._make(
-            "sensor_msgs/msg/CameraInfo",
-            header=self._header(stamp, camera.frame_id),
-            height=camera.height,
-            width=camera.width,
-            distortion_model="plumb_bob",
-            d=np.zeros(5),
-            k=camera.k.ravel(),
-            r=np.eye(3).ravel(),
-            p=p.ravel(),
-            binning_x=0,
-            binning_y=0,
-            roi=roi,
-        )
 
     def _points(self, stamp: int, sweep: Sweep) -> Any:
         layout = [
@@ -287,4 +272,4 @@ class _Recorder:
         return self._make("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
 
     def _make(self, msgtype: str, **fields: Any) -> Any:
-        return self._types[msgtype](**fields)
+        return self._store.types[msgtype](**fields)

@@ -87,6 +87,19 @@ def test_a_car_that_crosses_is_not_held_against_its_doppler() -> None:
     assert by(radar_alarms(unchanged, [crossing])) & {"radar_agreement"} == set()
 
 
+@pytest.mark.parametrize(("width", "strange"), [(0.1, False), (1.7, True)], ids=["wall", "body"])
+def test_a_wall_that_seems_to_ride_along_is_not_held_against_its_doppler(width: float, strange: bool) -> None:
+    """LiDAR's beams meet a wall at ranges that stay, as if it moved with us; its Doppler tells."""
+    wall = Thing("car", lambda t: (9.0, 20.0), width=width, length=6.0)
+
+    def stands(t: float, xyz: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return xyz, np.where(xyz[:, 0] > 7.0, -OWN * xyz[:, 2] / np.hypot(xyz[:, 0], xyz[:, 2]), rate)
+
+    found = alarms(with_radar(drive([wall], 4.0, own_speed=OWN), [wall], stands))
+    lidar = {a.subject.kind for _, a in found if a.check == "radar_agreement"}
+    assert (SubjectKind.LIDAR_OBJECT in lidar) is strange
+
+
 def test_forged_doppler_is_seen_by_this_check_alone() -> None:
     found = radar_alarms(forged, [LEAD, ONCOMING])
     assert by(found) == {"radar_agreement"}

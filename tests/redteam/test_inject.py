@@ -19,10 +19,10 @@ class SeesNothing:
         return Detections.empty(image.stamp_ns, ("car",))
 
 
-def without(bag: Path, topic: str, out: Path) -> Path:
+def without(bag: Path, topics: set[str], out: Path) -> Path:
     with BagReader(bag) as reader, BagWriter(out) as writer:
         for m in reader.raw_messages():
-            if m.connection.topic != topic:
+            if m.connection.topic not in topics:
                 writer.copy(m.connection, m.log_ns, m.data)
     return out
 
@@ -47,13 +47,13 @@ def test_window_outside_the_drive(start: float, duration: float | None, drive: P
 
 
 def test_no_lidar(drive: Path, tmp_path: Path) -> None:
-    bag = without(drive, "/lidar/points", tmp_path / "camera_only")
+    bag = without(drive, {"/lidar/points", "/radar/points"}, tmp_path / "camera_only")
     with pytest.raises(EdgeGuardError, match="no lidar topic"):
         attack_bag(bag, tmp_path / "out", "lidar_remove", engine=SimDetector)
 
 
 def test_no_extrinsics(drive: Path, tmp_path: Path) -> None:
-    bag = without(drive, "/tf_static", tmp_path / "no_tf")
+    bag = without(drive, {"/tf_static"}, tmp_path / "no_tf")
     with pytest.raises(EdgeGuardError, match="tf_static"):
         attack_bag(bag, tmp_path / "out", "lidar_ghost", engine=SimDetector)
 

@@ -37,6 +37,7 @@ def test_channels_are_found_and_truth_is_not_among_them(bag: Path) -> None:
         "camera": "/camera/image/compressed",
         "camera_info": "/camera/camera_info",
         "lidar": "/lidar/points",
+        "radar": "/radar/points",
         "ego": "/odometry",
         "tf_static": "/tf_static",
     }
