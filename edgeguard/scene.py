@@ -432,7 +432,7 @@ class Scene:
     @cached_property
     def hidden(self) -> F64:
         """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        foot, nearer = self.tracks.xyxy[:, 3], self._occluding
+        foot, nearer = self.tracks.xyxy[:, 3], self.occluding
         overlap, inner = self._track_shares
         return _covered(foot, foot[nearer], overlap[:, nearer], inner[:, nearer])
 
@@ -450,11 +450,12 @@ class Scene:
 
     @cached_property
     def occluders(self) -> F64:
-        """(K, 4) boxes that stand for bodies: surely and lately seen, each once."""
-        return self.tracks.xyxy[self._occluding]
+        """(K, 4) boxes of `occluding`."""
+        return self.tracks.xyxy[self.occluding]
 
     @cached_property
-    def _occluding(self) -> NDArray[np.intp]:
+    def occluding(self) -> NDArray[np.intp]:
+        """(K,) rows of the tracks that stand for bodies: surely and lately seen, each once."""
         t = self.tracks
         return np.flatnonzero(~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25))
 

@@ -5,8 +5,8 @@ cross it, so few may end behind it; a detector's box that most of them pass thro
 points, not a vehicle. Second, birth: a body comes from somewhere. One that stands up where the sweep before
 saw free road must have come from the nearest place that was hidden or out of view, within one turn of the
 LiDAR; the speed that takes, beyond the vehicle's own, is the score, as long as the camera boxes nothing
-there. Where the picture of that place did not change between the two sweeps, no body came at all; where it
-did, the doubt is halved.
+there, or began to at the very same moment. Where the picture of that place did not change between the two
+sweeps, no body came at all; where it did, the doubt is halved.
 
 Unobservable: beyond range, too small, at the image's border, more than half hidden; for birth, objects that
 have been there all along, or that do not stand on the ground; for occlusion, clusters, which carry no class.
@@ -30,6 +30,8 @@ from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
 from edgeguard.scene import Cloud, Scene, covered_share
+from edgeguard.tracking import boxes
+from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
@@ -41,6 +43,7 @@ _WINDOWS = 0.45
 _NATS_PER_SHARE = 20.0
 _STANDING_M = 0.6
 _GREY_CHANGE = 10.0
+_AT_ONCE_S = 0.15
 
 
 class LidarGhostSettings(Settings):
@@ -73,7 +76,7 @@ class LidarGhost:
 
     name = "lidar_ghost"
     needs = frozenset({Channel.LIDAR, Channel.DETECTIONS})
-    sees = frozenset({"lidar_ghost"})
+    sees = frozenset({"lidar_ghost", "conjure_to_all"})
 
     def __init__(self, settings: LidarGhostSettings) -> None:
         self.settings = settings
@@ -89,7 +92,7 @@ class LidarGhost:
         seen, cloud, pairing = scene.objects, scene.cloud, scene.pairing
         if seen is None or cloud is None or cloud.height is None or pairing is None:
             return []
-        s, n, box = self.settings, len(seen), scene.object_boxes
+        s, box = self.settings, scene.object_boxes
         told = seen.matched & (seen.center[:, 2] <= s.max_range_m) & (scene.image_size is not None)
         told &= box[:, 3] - box[:, 1] >= s.min_height_px
         right = scene.image_size[0] - s.edge_px if scene.image_size else 0.0
@@ -99,18 +102,23 @@ class LidarGhost:
         rush = np.where(self._id[seen.slot] == seen.id, self._rush_mps[seen.slot], np.nan)
         change = np.where(np.isfinite(rush), self._change[seen.slot], np.nan)
         born = clamp(rush / s.usual_speed_mps, 0.0, _CERTAIN)
-        born *= clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0)
-        # A stray box tells neither for nor against it; one that is followed does.
-        born[pairing.own_box >= MIN_OVERLAP] = np.nan
-        born[(pairing.track_of >= 0) & np.isfinite(rush)] = 0.0
-        born[(scene.frame.detections is None) | (covered_share(box, scene.occluders) > 0.5)] = np.nan
+        # A stray box tells neither for nor against it; one that is followed does, unless both stood up at
+        # once: what fools two sensors in one place at one moment still came from nowhere.
+        twin = _twin(scene.tracks, box, seen.age_s, np.isfinite(rush) & told)
+        together = twin >= 0
+        born *= np.where(together, 1.0, clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0))
+        born[(pairing.own_box >= MIN_OVERLAP) & ~together] = np.nan
+        born[(pairing.track_of >= 0) & ~together & np.isfinite(rush)] = 0.0
+        before = np.setdiff1d(scene.occluding, twin)
+        hidden = covered_share(box, scene.tracks.xyxy[before]) > 0.5
+        born[(scene.frame.detections is None) | hidden] = np.nan
         surprise = np.fmax(born, clamp(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
         return [
             Scores(
                 SubjectKind.LIDAR_OBJECT,
                 seen.id,
                 np.where(told, surprise, np.nan),
-                (Cause.LIDAR,) * n,
+                tuple(Cause.UNKNOWN if both else Cause.LIDAR for both in together & (born > 0)),
                 {
                     "passed_share": passed,
                     "speed_needed_mps": rush,
@@ -172,10 +180,23 @@ class LidarGhost:
         where = f"LiDAR object at {measured['range_m']:.0f} m"
         if measured["passed_share"] > _WINDOWS:
             return f"{measured['passed_share']:.0%} of the rays pass through the {where}"
+        seen = "at once for both sensors" if cause is Cause.UNKNOWN else "where the camera sees nothing"
         return (
-            f"{where} stood up on open road, where the camera sees nothing: from the nearest cover it would "
-            f"have come at {measured['speed_needed_mps']:.0f} m/s"
+            f"{where} stood up on open road, {seen}: from the nearest cover it would have come at "
+            f"{measured['speed_needed_mps']:.0f} m/s"
         )
+
+
+def _twin(t: Tracks, box: F64, age_s: F64, wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return (N,) the track that overlaps each wanted object and began with it, -1 for none."""
+    twin = np.full(len(box), -1, np.intp)
+    rows = np.flatnonzero(wanted)
+    if len(rows) and len(t):
+        overlap = boxes.iou(box[rows], t.xyxy)
+        best = overlap.argmax(axis=1)
+        same = (overlap.max(axis=1) >= MIN_OVERLAP) & (np.abs(t.age_s[best] - age_s[rows]) <= _AT_ONCE_S)
+        twin[rows[same]] = best[same]
+    return twin
 
 
 def _on_body(cloud: Cloud, seen: LidarObjects, i: int, box: F64) -> NDArray[np.intp]:

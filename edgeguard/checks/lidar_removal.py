@@ -18,6 +18,7 @@ this is, without its need of a detector's box.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ _STANDING = 1.0
 # Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
 _WINDOW = 3
 _MIN_EXPECTED = 4.0
+_MEMORY_SWEEPS = 3
 # A window that reaches over a hole's rim is not empty: the foot lies lower than the last empty cell.
 _RIM = _WINDOW // 2
 
@@ -59,7 +61,7 @@ class LidarRemovalSettings(Settings):
         0.6,
         gt=0,
         le=1,
-        description="share of a hole that had returns on the sweep before, to have opened now",
+        description="share of a hole that had returns within the last three sweeps, to have opened now",
     )
 
 
@@ -77,7 +79,7 @@ class LidarRemoval:
 
     name = "lidar_removal"
     needs = frozenset({Channel.LIDAR})
-    sees = frozenset({"lidar_remove"})
+    sees = frozenset({"lidar_remove", "vanish_to_all"})
 
     def __init__(self, settings: LidarRemovalSettings) -> None:
         self.settings = settings
@@ -85,14 +87,14 @@ class LidarRemoval:
 
     def reset(self) -> None:
         self._opened: U8 | None = None
-        self._before: U8 | None = None
+        self._before: deque[U8] = deque(maxlen=_MEMORY_SWEEPS)
         self._hole = _Hole()
 
     def score(self, scene: Scene) -> list[Scores]:
         usual = scene.usual_returns
         if scene.sight is None or scene.ground is None or usual is None:
             return [Scores.unobservable(SubjectKind.STREAM, _SUBJECT)]
-        if scene.new_sweep or self._before is None:
+        if scene.new_sweep or not self._before:
             self._hole = self._find(scene, scene.sight[0], usual)
         hole = self._hole
         return [
@@ -119,9 +121,13 @@ class LidarRemoval:
         v = (np.arange(len(usual)) + 0.5) * CELL_PX
         drop = (v - k[1, 2]) / k[1, 1] - b
         empty[drop < c / (1.5 * s.max_range_m)] = 0
-        before, self._before = self._before, empty
         was_open, self._opened = self._opened, np.zeros_like(empty)
-        if before is None or before.shape != empty.shape:
+        if self._before and self._before[0].shape != empty.shape:
+            self._before.clear()
+        # What was empty all along: a body's whole shadow may take more than one sweep to show as a hole.
+        before = np.bitwise_and.reduce(list(self._before)) if self._before else None
+        self._before.append(empty)
+        if before is None:
             return _Hole()
         _, label, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
         x, y, w, h, cells = (stats[1:].T).astype(np.float64)

@@ -1,12 +1,15 @@
 """`stream_integrity`: are the streams alive, in order, and do they still show the world?
 
-Measures, per stream: silence and age; stamps that stall, jump or run back; pictures equal to the last one
-or to an earlier one while the world moves; pictures without content (blackout, dazzle); sweeps that are
-thin or repeat. Silence and a clock that runs back are facts and score infinity; the rest is surprisal.
+Measures, per stream: silence and age; stamps that stall, jump or run back; pictures equal to the last one or
+to an earlier one while the world moves; pictures without content (blackout, dazzle); sweeps that are thin or
+repeat; frames in which the detector boxes many times what it usually does: a flood of boxes hides the true
+ones and delays whoever must look at them. Silence and a clock that runs back are facts and score infinity;
+the rest is surprisal.
 
 Unobservable: never for silence; a frozen picture while nothing moves (standing still looks the same).
-Benign look-alikes: standing still, tunnel exits, auto-exposure, snow.
-Source: camera blinding and freezing after Petit et al. (Black Hat Europe 2015) and Cao et al. (S&P 2023).
+Benign look-alikes: standing still, tunnel exits, auto-exposure, snow, a crowd behind a corner.
+Source: floods of boxes after Phantom Sponges (Shapira et al., WACV 2023); camera blinding and freezing after
+Petit et al. (Black Hat Europe 2015) and Cao et al. (S&P 2023).
 """
 
 from __future__ import annotations
@@ -36,9 +39,11 @@ _CAUSE = {
 _FACT = np.inf
 _MEMORY_FRAMES = 600  # of earlier pictures, to know a replay by: a minute at 10 Hz
 _HABIT_FRAMES = 5  # of a stream, before its habits are known
+# A crowd that comes into view from one picture to the next: so many times what was there, and some more.
+_CROWD, _GROUP = 3.0, 20.0
 _DETAIL = (
     "silent_s", "age_s", "interval_s", "equal_share", "motion", "replayed_s", "flat_share", "extreme_share",
-    "points_ratio", "scan_equal_share",
+    "points_ratio", "scan_equal_share", "boxes", "usual_boxes",
 )  # fmt: skip
 
 
@@ -59,6 +64,11 @@ class StreamIntegritySettings(Settings):
     max_future_ms: float = Field(
         50.0, ge=0, le=60_000, description="how far ahead of the clock a stamp may be, ms"
     )
+    max_boxes: int = Field(
+        300,
+        ge=1,
+        description="boxes that no scene holds, however many were usual: a detector that is flooded",
+    )
     still_speed_mps: float = Field(
         0.2, ge=0, le=5, description="ego speed below which the world may stand still"
     )
@@ -72,7 +82,7 @@ class StreamIntegrity:
 
     name = "stream_integrity"
     needs: frozenset[Channel] = frozenset()
-    sees = frozenset({"freeze", "blind", "silence", "clock"})
+    sees = frozenset({"freeze", "blind", "silence", "clock", "overload"})
 
     def __init__(self, settings: StreamIntegritySettings) -> None:
         self.settings = settings
@@ -94,6 +104,7 @@ class StreamIntegrity:
         self._extremes: deque[float] = deque(maxlen=50)
         self._pictures: dict[int, int] = {}
         self._sweep_sizes: deque[int] = deque(maxlen=50)
+        self._box_counts: deque[int] = deque(maxlen=50)
         self._depths: F32 | None = None
         self._moving: tuple[float, bool | None] = (float("nan"), None)
         self._sweep_hash = 0
@@ -122,6 +133,8 @@ class StreamIntegrity:
                 row["silent_s"] = (frame.now_ns - frame.last_seen_ns.get(channel, frame.now_ns)) * 1e-9
             if channel is Channel.CAMERA and frame.image is not None:
                 stream = max(stream, self._picture(scene, row))
+            elif channel is Channel.DETECTIONS and frame.detections is not None:
+                stream = max(stream, self._boxes(len(frame.detections), row))
             elif channel is Channel.LIDAR and frame.points is not None and scene.new_sweep:
                 stream = max(stream, self._sweep(scene, row))
             rows[channel], score[channel] = row, max(stream, clock)
@@ -160,6 +173,8 @@ class StreamIntegrity:
             return "sweep is the same as the one before"
         if m["points_ratio"] < 0.7:
             return f"sweep holds {m['points_ratio']:.0%} of its usual points"
+        if m["boxes"] > 0:
+            return f"{m['boxes']:.0f} boxes in one picture, where {m['usual_boxes']:.0f} are usual"
         return f"stamp is {m['age_s']:.2f} s old"
 
     def _stamp(self, frame: Frame, channel: Channel, row: dict[str, float]) -> tuple[float, float]:
@@ -260,6 +275,16 @@ class StreamIntegrity:
             self._extremes.append(extreme)
         # Nothing to see at all, or much of the picture lost against what this camera usually shows.
         return max(_ramp(flat, 0.75, 0.95), _ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
+
+    def _boxes(self, count: int, row: dict[str, float]) -> float:
+        usual = _habit(self._box_counts)
+        crowd = _CROWD * (usual if usual is not None else count) + _GROUP
+        score = max(_ramp(count / crowd, 1.0, 2.5), _ramp(count / self.settings.max_boxes, 1.0, 1.5))
+        if count <= crowd:
+            self._box_counts.append(count)
+        if score > 0:
+            row["boxes"], row["usual_boxes"] = float(count), float("nan") if usual is None else usual
+        return score
 
     def _sweep(self, scene: Scene, row: dict[str, float]) -> float:
         points = scene.frame.points

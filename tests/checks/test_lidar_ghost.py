@@ -40,6 +40,19 @@ def test_a_ghost_on_open_road_is_alarmed_at_once(arriving: float) -> None:
     assert "open road" in alarm.reason
 
 
+def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere() -> None:
+    picture = Body(lambda t: (-1.2, 9.0), solid=False, boxed=lambda t: t >= ONSET_S)
+    found = alarms(drive([PARKED, LEAD, picture], 2.5, ghost(-1.2, 9.0)))
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.UNKNOWN
+    assert "both sensors" in alarm.reason
+
+
+def test_who_steps_out_of_cover_and_is_boxed_at_once_is_no_ghost() -> None:
+    walker = Body(lambda t: (3.6 - 1.5 * t, 13.8), (0.6, 1.7, 0.4), "person", boxed=lambda t: t > 0.8)
+    assert "lidar_ghost" not in by(alarms(drive([PARKED, walker], 2.5)))
+
+
 def test_who_steps_out_of_cover_is_no_ghost() -> None:
     """From behind a parked car at 1.5 m/s, boxed by the camera only later."""
     walker = Body(lambda t: (3.6 - 1.5 * t, 13.8), (0.6, 1.7, 0.4), "person", boxed=lambda t: t > 1.8)

@@ -43,6 +43,20 @@ def test_what_only_lidar_saw_and_lost_is_seen_by_this_check_alone(weather: Edit 
     assert alarm.measured["range_m"] == pytest.approx(12.0, abs=1.5)
 
 
+def test_a_hole_that_takes_two_sweeps_to_grow_to_a_body_is_seen_too() -> None:
+    part, whole = removed(1.4, 11.0, 14.0), removed(0.3, 11.0, 14.0, start=ONSET_S + 0.1)
+    narrow = Body(lambda t: (0.3, 12.0), (1.2, 1.3, 1.2), label=None)
+    found = alarms(drive([narrow], 2.0, lambda t, xyz, rng: whole(t, part(t, xyz, rng), rng)))
+    assert "lidar_removal" in by(found)
+    assert ONSET_S <= found[0][0] <= ONSET_S + 0.6
+
+
+def test_a_body_taken_from_both_sensors_at_once_leaves_its_shadow() -> None:
+    lead = Body(lambda t: (0.3, 12.0), (1.6, 1.3, 1.2), boxed=lambda t: t < ONSET_S)
+    found = [(t, a) for t, a in alarms(drive([lead], 2.0, removed(0.3, 11.0, 14.0)))]
+    assert by(found) == {"lidar_removal"} and found[0][0] <= ONSET_S + 0.5
+
+
 def puddle(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Still water 6 m long comes nearer at 5 m/s and mirrors every ray away."""
     near = 20.0 - 5.0 * t

@@ -116,6 +116,30 @@ def test_a_picture_without_content_is_blindness(value: int) -> None:
     assert alarm.reason.startswith("blinded: 100%") and alarm.cause is Cause.CAMERA
 
 
+def boxed(drive: Iterator[Frame], count: Callable[[int], int]) -> Iterator[Frame]:
+    for i, frame in enumerate(drive):
+        n = count(i)
+        corner = np.random.default_rng(i).uniform(0, 300, (n, 2)).astype(np.float32)
+        xyxy = np.hstack([corner, corner + 40.0]).astype(np.float32)
+        found = Detections(frame.stamp_ns, xyxy, np.full(n, 0.9, np.float32), np.zeros(n, np.int32), ("car",))
+        yield replace(frame, detections=found)
+
+
+def test_a_flood_of_boxes_is_the_cameras() -> None:
+    i, alarm = first(raised(boxed(frames(30), lambda i: 1000 if i >= 15 else 6)))
+    assert 15 <= i <= 19
+    assert (alarm.cause, alarm.level, alarm.subject.id) == (Cause.CAMERA, Level.FAIL_SAFE, "detections")
+    assert alarm.reason == "1000 boxes in one picture, where 6 are usual"
+
+
+def test_a_flood_since_the_start_is_one_too() -> None:
+    assert raised(boxed(frames(10), lambda i: 1000))
+
+
+def test_a_crowd_that_comes_into_view_is_no_flood() -> None:
+    assert raised(boxed(frames(40), lambda i: 2 if i < 10 else 24 if i < 20 else 60)) == []
+
+
 def test_a_tunnel_exit_is_no_blindness() -> None:
     def exposed(i: int) -> np.ndarray:
         gain = 0.25 if i < 15 else 1.6 if i < 18 else 1.0
