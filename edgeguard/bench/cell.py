@@ -18,7 +18,7 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import AttackError
 from edgeguard.redteam.inject import Outcome, attack_bag
 from edgeguard.redteam.scout import Detector, Way
-from edgeguard.replay import EVENTS, NO_ENGINE, SIM_ENGINE, replay
+from edgeguard.replay import EVENTS, SIM_ENGINE, replay
 from edgeguard.types import Channel, EgoMotion
 
 SAME_NS = 500_000_000
@@ -76,8 +76,6 @@ def run(cell: Cell, bag: Path) -> dict[str, Any]:
 
 def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
     engine: Any = None if cell.recorded_detections else _engine(cell.drive.engine)
-    if cell.drive.engine == NO_ENGINE:
-        engine = NO_ENGINE
     summary = replay(bag, out=work / "out", engine=engine)
     lines = (work / "out" / EVENTS).read_text(encoding="utf-8").splitlines()
     trips = [int(str(t["stamp_ns"])) for t in summary.transitions if t["to"] == "FAIL_SAFE"]
