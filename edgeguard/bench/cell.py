@@ -89,7 +89,10 @@ def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
 
 
 def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return each alarm once, from its first frame to its last, in the order of the first."""
+    """Return each alarm once, from its first frame to its last, in the order of the first.
+
+    `boxes` holds stamp and box of each of its frames.
+    """
     out: list[dict[str, Any]] = []
     running: dict[tuple[str, str], dict[str, Any]] = {}
     for event in events:
@@ -100,6 +103,7 @@ def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             last = running.get(key)
             if last is not None and stamp - last["last_ns"] <= SAME_NS:
                 last["last_ns"] = stamp
+                last["boxes"].append([stamp, subject.get("box")])
                 last["level"] = max(last["level"], alarm["level"], key=LEVELS.index)
                 continue
             running[key] = {
@@ -109,8 +113,8 @@ def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "level": alarm["level"],
                 "first_ns": stamp,
                 "last_ns": stamp,
-                "box": subject.get("box"),
                 "reason": alarm["reason"],
+                "boxes": [[stamp, subject.get("box")]],
             }
             out.append(running[key])
     return out

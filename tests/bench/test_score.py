@@ -26,7 +26,7 @@ def alarm(
         "level": "CAUTION",
         "first_ns": round(at_s * S),
         "last_ns": round((until_s or at_s) * S),
-        "box": box,
+        "boxes": [[round(at_s * S), box], [round((until_s or at_s) * S), box]],
         "reason": "",
     }
 
@@ -71,6 +71,12 @@ def test_what_the_clean_drive_raises_too_is_no_detection() -> None:
     assert tried([alarm("flow", 3.4, BOX)], [alarm("flow", 3.3, ELSEWHERE)]).detected
     assert tried([alarm("flow", 3.4, BOX)], [alarm("sync", 3.3, BOX)]).detected
     assert tried([alarm("flow", 4.4, BOX)], [alarm("flow", 3.3, BOX)]).detected
+    # A false alarm that moves through the clean drive is the same wherever it is by then.
+    moving = {
+        **alarm("flow", 3.3, ELSEWHERE, 4.4),
+        "boxes": [[round(3.3 * S), ELSEWHERE], [round(4.4 * S), BOX]],
+    }
+    assert not tried([alarm("flow", 4.4, BOX)], [moving]).detected
 
 
 def test_alarms_before_the_attack_or_long_after_are_not_its_own() -> None:
