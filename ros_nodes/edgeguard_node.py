@@ -20,7 +20,7 @@ from ros_nodes.inputs import vision_msgs
 from ros_nodes.monitor_node import MonitorNode, MonitorNodeSettings, spin
 from ros_nodes.parameters import Values
 from ros_nodes.perception_node import detections_message
-from ros_nodes.precedence import run_preferred
+from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
 from ros_nodes.verdict_msg import to_time
 
@@ -152,6 +152,7 @@ class EdgeGuardNode(MonitorNode):
 def main() -> None:
     """Run the node until it is interrupted."""
     run_preferred()
+    keep_heap()
     sys.exit(run(EdgeGuardNode, autostart=EdgeGuardNode.autostart, spin=spin))
 
 

@@ -16,12 +16,17 @@ from std_srvs.srv import SetBool, Trigger
 from edgeguard.errors import EdgeGuardError, MessageError
 from edgeguard.failsafe import Decision, FailSafe, FailSafeSettings
 from ros_nodes import qos
+from ros_nodes.clock import clock_ns
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
 from ros_nodes.verdict_msg import from_message, status_level, to_time
 
 DIAGNOSTICS_EVERY = 3
 """Ticks between two diagnostics where nothing changes: above 5 Hz."""
+
+
+COUNT_EVERY = 4 * DIAGNOSTICS_EVERY
+"""Ticks between two counts of monitors."""
 
 
 class FailSafeNode(Node):
@@ -54,11 +59,12 @@ class FailSafeNode(Node):
         self.create_service(SetBool, "~/enable", self._on_enable)
         self._reported: tuple[int, tuple[str, ...], Decision] | None = None
         self._report_msg = DiagnosticArray()
+        self._monitors = 0
         self._ticks = 0
         self.tick()
 
     def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        return clock_ns(self)
 
     def _apply(self, changes: Values) -> None:
         self._settings = self._settings.updated(changes, self.get_name())
@@ -69,7 +75,7 @@ class FailSafeNode(Node):
         now = self._now()
         source = (msg.status[0].hardware_id if msg.status else "") or "monitor"
         try:
-            verdict = from_message(msg)
+            verdict = from_message(msg, whole=False)
         except MessageError as e:
             decision = self._failsafe.malformed(str(e), now, source)
         else:
@@ -112,7 +118,9 @@ class FailSafeNode(Node):
 
     def _report(self, decision: Decision) -> None:
         # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.
-        monitors = self.count_publishers(self._verdicts.topic_name)
+        if self._ticks % COUNT_EVERY == 0:
+            self._monitors = self.count_publishers(self._verdicts.topic_name)
+        monitors = self._monitors
         content = (monitors, self._failsafe.sources, dataclasses.replace(decision, now_ns=0, transition=None))
         if content != self._reported:
             self._reported = content

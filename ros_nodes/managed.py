@@ -8,6 +8,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from edgeguard.config import Settings
 from edgeguard.errors import EdgeGuardError, ParameterError
+from ros_nodes.clock import clock_ns
 from ros_nodes.parameters import NODE_OPTIONS
 
 
@@ -35,7 +36,7 @@ class ManagedNode(LifecycleNode):
     @property
     def now_ns(self) -> int:
         """The node's clock: simulated where `use_sim_time` is set."""
-        return int(self.get_clock().now().nanoseconds)
+        return clock_ns(self)
 
     def configure(self) -> None:
         """Load what the node works with."""

@@ -33,18 +33,18 @@ from ros_nodes.markers import to_markers
 from ros_nodes.metrics import FrameCount, Metrics
 from ros_nodes.overlay import to_overlay
 from ros_nodes.parameters import SettingsParameters, Values
-from ros_nodes.precedence import run_preferred
+from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs
 from ros_nodes.verdict_msg import frames_status, to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
-POLL_PERIOD_S = 0.02
+POLL_PERIOD_S = 0.025
 ASSERTION_PERIOD_S = 0.05
 """A third of the lease; each costs the fail-safe a wake-up of its transport."""
 
-DIAGNOSTICS_PERIOD_S = 0.15
-"""Above 5 Hz, so that no aggregator calls them stale."""
+DIAGNOSTICS_PERIOD_S = 0.17
+"""Above 5 Hz, also by polls of `POLL_PERIOD_S`, so that no aggregator calls them stale."""
 
 FULL_COLLECTION_EVERY = 100
 """Verdicts between two collections of all garbage."""
@@ -235,6 +235,8 @@ class MonitorNode(ManagedNode):
         self._verdicts.publish(
             to_message(verdict, source=self._name_in_full, frame_id=self._frame_id, age_ms=age_ms)
         )
+        # A verdict is a sign of life as well.
+        self._asserted_s = time.monotonic()
         self._latest = verdict
         self._after(frame, verdict, age_ms / 1e3)
 
@@ -277,6 +279,7 @@ def spin(node: MonitorNode) -> None:
 def main() -> None:
     """Run the node until it is interrupted."""
     run_preferred()
+    keep_heap()
     sys.exit(run(MonitorNode, autostart=MonitorNode.autostart, spin=spin))
 
 

@@ -11,6 +11,11 @@ PRIORITY = 20
 NICENESS = -10
 """Ten times the share of an ordinary process, and never more than that: the rest must live as well."""
 
+KEPT_BYTES = 256 * 2**20
+"""Free memory that a process does not give back: a few images and sweeps, and what is made of them."""
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MMAP_THRESHOLD_MAX = 32 * 2**20
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
@@ -41,3 +46,17 @@ def lock_memory() -> str:
         error = os.strerror(ctypes.get_errno())
         return f"memory not locked ({error}; grant memlock unlimited in limits.conf)"
     return "memory locked"
+
+
+def keep_heap() -> None:
+    """Have large buffers come from memory that the process has already.
+
+    A sweep or an image is a buffer of megabytes, several times over on its way through a node. Given back to
+    the system after each and asked for again, its pages are cleared and mapped anew for every frame.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # Not glibc; then that is how its allocator is.
+        return
+    mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_MAX)
+    mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+    mallopt(_M_TOP_PAD, _MMAP_THRESHOLD_MAX)

@@ -28,6 +28,7 @@ from edgeguard.config import Settings, flatten, updated
 from edgeguard.errors import EdgeGuardError
 from edgeguard.rig_file import load_rig
 from ros_nodes import qos
+from ros_nodes.clock import clock_ns
 from ros_nodes.inputs import image_input, radar_input, vision_msgs
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.managed import descriptions
@@ -182,7 +183,7 @@ class RecorderNode(Node):
             self.get_logger().info(f"alarm recorded: {path}")
 
     def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        return clock_ns(self)
 
     def _accept(self, changes: Values) -> Values:
         return flatten(updated(self._settings, changes, self.get_name()))

@@ -18,7 +18,7 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import AttackError
 from edgeguard.redteam.inject import Outcome, attack_bag
 from edgeguard.redteam.scout import Detector, Way
-from edgeguard.replay import EVENTS, NO_ENGINE, SIM_ENGINE, replay
+from edgeguard.replay import EVENTS, SIM_ENGINE, replay
 from edgeguard.types import Channel, EgoMotion
 
 SAME_NS = 500_000_000
@@ -76,8 +76,6 @@ def run(cell: Cell, bag: Path) -> dict[str, Any]:
 
 def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
     engine: Any = None if cell.recorded_detections else _engine(cell.drive.engine)
-    if cell.drive.engine == NO_ENGINE:
-        engine = NO_ENGINE
     summary = replay(bag, out=work / "out", engine=engine)
     lines = (work / "out" / EVENTS).read_text(encoding="utf-8").splitlines()
     trips = [int(str(t["stamp_ns"])) for t in summary.transitions if t["to"] == "FAIL_SAFE"]
@@ -91,7 +89,10 @@ def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
 
 
 def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return each alarm once, from its first frame to its last, in the order of the first."""
+    """Return each alarm once, from its first frame to its last, in the order of the first.
+
+    `boxes` holds stamp and box of each of its frames.
+    """
     out: list[dict[str, Any]] = []
     running: dict[tuple[str, str], dict[str, Any]] = {}
     for event in events:
@@ -102,6 +103,7 @@ def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             last = running.get(key)
             if last is not None and stamp - last["last_ns"] <= SAME_NS:
                 last["last_ns"] = stamp
+                last["boxes"].append([stamp, subject.get("box")])
                 last["level"] = max(last["level"], alarm["level"], key=LEVELS.index)
                 continue
             running[key] = {
@@ -111,8 +113,8 @@ def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "level": alarm["level"],
                 "first_ns": stamp,
                 "last_ns": stamp,
-                "box": subject.get("box"),
                 "reason": alarm["reason"],
+                "boxes": [[stamp, subject.get("box")]],
             }
             out.append(running[key])
     return out

@@ -54,7 +54,8 @@ def build(results: Sequence[score.Result], *, code: str, command: str, wall_s: f
             for t in tried
         ],
         "false_alarms": [
-            {"drive": r["cell"]["drive"]["name"], "condition": r["cell"]["kind"] or "clean", **alarm}
+            {"drive": r["cell"]["drive"]["name"], "condition": r["cell"]["kind"] or "clean",
+             **{name: value for name, value in alarm.items() if name != "boxes"}, "box": alarm["boxes"][0][1]}
             for r in results
             if r["cell"]["role"] != "attack" and r["skipped"] is None
             for alarm in r["alarms"]

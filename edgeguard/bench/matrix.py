@@ -9,21 +9,22 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import parts
 from edgeguard.redteam.registry import KINDS, STRESS
 from edgeguard.replay import SIM_ENGINE
 from edgeguard.types import Channel
 
-DURATION_S = 7.5
+DURATION_S = 7.0
 ONSET_S = 3.0
 """Long enough for the monitor to settle."""
 WINDOW_S = 2.5
-WINDOWS_S = {"decalibrate": 4.0}
+WINDOWS_S = {"decalibrate": 3.5}
 """Attacks that take their time."""
 QUICK_SCENES = ("car_following", "crossing_person")
 QUICK_STRESS_SCENES = ("car_following",)
 SEEDS = (101, 102)
-"""The world's; training and calibration keep below 100."""
+"""The world's. Training takes from 1000 up, its own judging 900 to 905; nothing is calibrated."""
 REAL_ENGINE = "yolox_nano"
 
 
@@ -79,10 +80,14 @@ class Cell:
 
     @property
     def recorded_detections(self) -> bool:
-        """Whether it alters recorded detections, so that the replay must not detect anew."""
-        if self.kind is None or self.kind in STRESS:
-            return False
-        return any(p.sensor == Channel.DETECTIONS for p in parts(KINDS[self.kind]()))
+        """Whether the replay takes the recorded detections: where they are altered, or no picture is.
+
+        Simulated drives hold those of their engine; a recording's own may be any other's.
+        """
+        sensors = {p.sensor for p in parts({**KINDS, **STRESS}[self.kind]())} if self.kind else set()
+        return Channel.DETECTIONS in sensors or (
+            self.drive.scene is not None and Channel.CAMERA not in sensors
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -94,7 +99,13 @@ def simulated(scene: str, seed: int) -> Drive:
 
 
 def real(bag: Path, engine: str = REAL_ENGINE) -> Drive:
-    """Return a drive of a recording."""
+    """Return a drive of a recording.
+
+    Raises:
+        EdgeGuardError: it is not there.
+    """
+    if not bag.exists():
+        raise EdgeGuardError(f"{bag}: is not there. Name a rosbag2 folder or file")
     return Drive(bag.resolve().name.removesuffix(".mcap"), engine=engine, bag=str(bag))
 
 

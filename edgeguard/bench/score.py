@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from edgeguard.bench.cell import SAME_NS
 from edgeguard.bench.matrix import Role
 from edgeguard.redteam.catalogue import threat_of
 
@@ -30,7 +29,7 @@ class Trial:
 
     Attributes:
         kind, drive: which and where.
-        fooled: whether it held its effect for `HELD_S` without a break.
+        fooled: whether it held its effect for half a second without a break.
         share: of its messages on which it had its effect.
         alarms: (seconds after the effect began, check), the first of each check, by time; none where it did
             not succeed. An alarm raised before the effect, but after the attack began, counts as at 0.
@@ -93,11 +92,11 @@ def _trial(result: Result, clean: Result) -> Trial:
 
 def _was_there(alarm: Mapping[str, Any], clean: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the clean drive's replay raised the same alarm at that time: of the check, and of the place."""
+    at, box = alarm["boxes"][0]
     return any(
-        other["check"] == alarm["check"]
-        and other["first_ns"] - _NEAR_NS <= alarm["first_ns"] <= other["last_ns"] + SAME_NS
-        and _same_place(alarm["box"], other["box"])
+        other["check"] == alarm["check"] and abs(stamp - at) <= _NEAR_NS and _same_place(box, beside)
         for other in clean
+        for stamp, beside in other["boxes"]
     )
 
 

@@ -18,13 +18,12 @@ import cv2
 import numpy as np
 
 from edgeguard.bags import BagWriter, to_camera_info_msg, to_radar_msg, to_tf_msg
-from edgeguard.sim.camera import OPTICAL_IN_BASE, Renderer, Visible
-from edgeguard.sim.lidar import RayCaster, Sweep
-from edgeguard.sim.radar import Echoes, Radar
+from edgeguard.sim.camera import OPTICAL_IN_BASE
+from edgeguard.sim.lidar import Sweep
+from edgeguard.sim.shots import Shot, shots
 from edgeguard.sim.world import Scene, matrix
-from edgeguard.types import F64, U8, Detections, Image, RadarTargets
+from edgeguard.types import F64, Detections, Image, RadarTargets
 
-JPEG_QUALITY = 95
 ODOMETRY_HZ = 50
 _IMAGE_DELAY_NS = 12_000_000
 _SWEEP_DELAY_NS = 6_000_000
@@ -43,6 +42,7 @@ def write_bag(
     scene: Scene,
     *,
     detector: Detector | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Render a scene into a new rosbag2 folder (MCAP); the same scene gives the same bytes.
@@ -52,26 +52,22 @@ def write_bag(
         scene: what to record.
         detector: where given, it looks at every image and its results are recorded on `/camera/detections`.
             Do not give one to a recording that will be attacked: they would stay those of the clean images.
+        workers: processes to share the rendering; the bytes are the same.
         progress: called with frames done and frames in all.
 
     Raises:
         BagError: `path` exists or cannot be written.
     """
-    renderer, caster, radar = Renderer(scene), RayCaster(scene), Radar(scene)
     with BagWriter(path) as writer:
         recorder = _Recorder(scene, writer)
         recorder.static()
-        for index in range(scene.n_frames):
-            bgr, visible = renderer.render(index)
-            points = caster.sweep(index), radar.cycle(index)
-            ok, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            assert ok
+        for index, shot in enumerate(shots(scene, workers=workers)):
             # What a detector sees is what was recorded, JPEG and all.
             found = None
             if detector is not None:
-                seen = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
+                seen = np.asarray(cv2.imdecode(shot.jpeg, cv2.IMREAD_COLOR), np.uint8)
                 found = detector.detect(Image(scene.stamp_ns(index), scene.camera.frame_id, seen))
-            recorder.frame(index, np.asarray(jpeg, np.uint8).ravel(), points, visible, found)
+            recorder.frame(index, shot, found)
             progress(index + 1, scene.n_frames)
     return Path(path)
 
@@ -97,35 +93,30 @@ class _Recorder:
         message = to_tf_msg(self._store, poses, self.scene.start_ns)
         self._writer.write("/tf_static", "tf2_msgs/msg/TFMessage", self.scene.start_ns, message)
 
-    def frame(
-        self,
-        index: int,
-        jpeg: U8,
-        points: tuple[Sweep, Echoes],
-        visible: dict[int, Visible],
-        found: Detections | None,
-    ) -> None:
+    def frame(self, index: int, shot: Shot, found: Detections | None) -> None:
         """Write all that belongs to one camera tick."""
         stamp, camera = self.scene.stamp_ns(index), self.scene.camera
         image = self._make(
             "sensor_msgs/msg/CompressedImage",
             header=self._header(stamp, camera.frame_id),
             format="jpeg",
-            data=jpeg,
+            data=shot.jpeg,
         )
         self._put(stamp + _IMAGE_DELAY_NS, "/camera/image/compressed", image)
         self._put(
             stamp + _IMAGE_DELAY_NS, "/camera/camera_info", to_camera_info_msg(self._store, camera, stamp)
         )
-        sweep, echoes = points
-        self._put(stamp + _SWEEP_DELAY_NS, "/lidar/points", self._points(stamp, sweep))
+        echoes = shot.echoes
+        self._put(stamp + _SWEEP_DELAY_NS, "/lidar/points", self._points(stamp, shot.sweep))
         targets = RadarTargets(stamp, "radar", echoes.xyz, echoes.range_rate, echoes.snr)
         self._put(stamp + _CYCLE_DELAY_NS, "/radar/points", to_radar_msg(self._store, targets))
         rng = np.random.default_rng([self.scene.seed, 5, index])
         for k in range(n := round(ODOMETRY_HZ / self.scene.rate_hz)):
             t = self.scene.time(index) + k / (n * self.scene.rate_hz)
             self._put(self.scene.start_ns + round(t * 1e9), "/odometry", self._odometry(t, rng))
-        boxes = [(str(i), self.scene.actors[i].label, 1.0 - v.occlusion, v.xyxy) for i, v in visible.items()]
+        boxes = [
+            (str(i), self.scene.actors[i].label, 1.0 - v.occlusion, v.xyxy) for i, v in shot.visible.items()
+        ]
         self._put(stamp + _IMAGE_DELAY_NS, "/ground_truth/detections", self._boxes(stamp, boxes))
         self._put(stamp + _IMAGE_DELAY_NS, "/ground_truth/objects", self._objects(index))
         if found is not None:

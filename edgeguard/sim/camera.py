@@ -29,7 +29,7 @@ class Renderer:
         self._moving: list[tuple[Actor, list[Shapes]]] = []
         for actor in scene.actors:
             phases = [Shapes(surfaces) for surfaces in actor.surfaces]
-            if len(actor.trajectory.t) == 1 and not actor.faces_camera:
+            if not (actor.trajectory.moves or actor.faces_camera):
                 self._still.append((phases[0], phases[0].moved(scene.actor_matrix(actor, 0.0))))
             else:
                 self._moving.append((actor, phases))

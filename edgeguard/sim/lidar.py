@@ -1,4 +1,4 @@
-"""What the LiDAR sees: rays against boxes and ground, with noise, drop-out and occlusion."""
+"""What the LiDAR sees: rays against boxes and ground, with noise, drop-out, rain and occlusion."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.sim.world import BACKGROUND, Box, Scene
+from edgeguard.sim.world import BACKGROUND, Scene
 from edgeguard.types import F32, F64, I32
 
 ROAD_REFLECTIVITY = 0.18
+_WET_ROAD = 0.5
+"""Share of the road's reflectivity that is left in rain: water mirrors the beam away."""
+_LEAST_STRENGTH = 0.004
+_DROP_RANGE_M = (1.0, 12.0)
+_MARGIN = np.deg2rad(1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,17 +40,13 @@ class RayCaster:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        model = scene.lidar
-        elevation = np.deg2rad(np.array(model.elevation_deg))[:, None]
-        self._azimuth: F64 = np.deg2rad(np.arange(-180.0, 180.0, model.azimuth_step_deg))
-        self._rays: F32 = np.stack(
-            np.broadcast_arrays(
-                np.cos(elevation) * np.cos(self._azimuth),
-                np.cos(elevation) * np.sin(self._azimuth),
-                np.sin(elevation),
-            ),
-            -1,
-        ).astype(np.float32)
+        self._elevation: F64 = np.deg2rad(np.array(scene.lidar.elevation_deg))
+        self._azimuth: F64 = np.deg2rad(np.arange(-180.0, 180.0, scene.lidar.azimuth_step_deg))
+        high = self._elevation[:, None]
+        level, across = np.cos(high) * np.cos(self._azimuth), np.cos(high) * np.sin(self._azimuth)
+        up = np.broadcast_to(np.sin(high), level.shape)
+        self._rays: F32 = np.stack([level, across, up]).astype(np.float32)
+        self._solids = _Solids(scene)
 
     def sweep(self, index: int) -> Sweep:
         """Return the sweep of a frame: all rays at one instant."""
@@ -53,54 +54,54 @@ class RayCaster:
         mount = np.eye(4)
         mount[:3, 3] = scene.lidar_xyz
         pose = scene.ego_matrix(t) @ mount
-        hit = _Hits(self._rays.shape[:2])
+        hit = _Hits(self._rays.shape[1:])
         self._ground(pose, hit)
-        world = np.asarray(np.linalg.inv(pose), np.float64)
-        for box in scene.boxes:
-            self._box(box, world, BACKGROUND, hit)
-        for actor in scene.actors:
-            for box in actor.boxes:
-                self._box(box, world @ scene.actor_matrix(actor, t), actor.actor_id, hit)
+        solids, to_box = self._solids, self._solids.to_box(t) @ pose
+        rows, sectors = self._parts(to_box)
+        to_box = to_box.astype(np.float32)
+        for i in np.flatnonzero(rows[:, 1] > rows[:, 0]):
+            for sector in sectors[i]:
+                where = (slice(*rows[i]), sector)
+                found = _cast(self._rays[(slice(None), *where)], to_box[i], solids.low[i], solids.high[i])
+                hit.add(where, *found, solids.reflectivity[i], solids.owner[i])
         return self._measure(hit, np.random.default_rng([scene.seed, 4, index]))
 
     def _ground(self, pose: F64, hit: _Hits) -> None:
         """Carriageway and pavement: two level planes, parted at the kerb."""
         rotation, origin = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
-        down = self._rays @ rotation[2]
-        side = self._rays @ rotation[1]
+        x, y, z = self._rays
+        down, side, ahead = (rotation[i, 0] * x + rotation[i, 1] * y + rotation[i, 2] * z for i in (2, 1, 0))
+        wet = _WET_ROAD if self.scene.weather.rain_mm_h > 0 else 1.0
         with np.errstate(divide="ignore", invalid="ignore"):
             for height, walk in ((0.0, False), (self.scene.kerb_height, True)):
-                range_m = np.where(down < 0, (height - origin[2]) / down, np.inf)
+                range_m = np.where(down < 0, (height - origin[2]) / down, np.float32(np.inf))
                 beyond = np.abs(origin[1] + range_m * side) > self.scene.kerb_y
-                range_m = np.where(beyond == walk, range_m, np.inf)
-                hit.add(
-                    (slice(None), slice(None)),
-                    range_m,
-                    -down,
-                    ROAD_REFLECTIVITY * (1.6 if walk else 1.0),
-                    BACKGROUND,
-                )
+                for start, end in self.scene.junctions:
+                    along = origin[0] + range_m * ahead
+                    beyond &= (along < start) | (along > end)
+                range_m = np.where(beyond == walk, range_m, np.float32(np.inf))
+                reflectivity = wet * ROAD_REFLECTIVITY * (1.6 if walk else 1.0)
+                hit.add((slice(None), slice(None)), range_m, -down, reflectivity, BACKGROUND)
 
-    def _box(self, box: Box, to_lidar: F64, owner: int, hit: _Hits) -> None:
-        """Slab method, on the rays of the box's own sector only."""
-        low, high = np.array(box.low, np.float32), np.array(box.high, np.float32)
-        corners = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])])
-        middle = (low + high) / 2
-        seen = corners @ to_lidar[:2, :2].T + to_lidar[:2, 3] + middle[2] * to_lidar[:2, 2]
-        if np.hypot(*seen.T).min() > self.scene.lidar.max_range_m:
-            return
-        to_box = np.linalg.inv(to_lidar).astype(np.float32)
-        origin = to_box[:3, 3]
-        for sector in self._sectors(seen):
-            rays = self._rays[:, sector] @ to_box[:3, :3].T
-            with np.errstate(divide="ignore", invalid="ignore"):
-                a, b = (low - origin) / rays, (high - origin) / rays
-            near, far = np.minimum(a, b), np.maximum(a, b)
-            enter = near.max(-1)
-            range_m = np.where((enter <= far.min(-1)) & (enter > 0), enter, np.inf)
-            axis = near.argmax(-1)
-            cosine = np.abs(np.take_along_axis(rays, axis[..., None], -1)[..., 0])
-            hit.add((slice(None), sector), range_m, cosine, box.reflectivity, owner)
+    def _parts(self, to_box: F64) -> tuple[NDArray[np.intp], list[list[slice]]]:
+        """Return which rays may hit each box: (B, 2) beams from and to, and sectors of azimuth."""
+        low, high = self._solids.low, self._solids.high
+        rotation, origin = to_box[:, :3, :3], to_box[:, :3, 3]
+        away = np.maximum(np.maximum(low - origin, origin - high), 0.0)[:, :2]
+        near = np.hypot(*away.T)
+        corners = np.stack([np.stack([x[:, 0], y[:, 1]], 1) for x in (low, high) for y in (low, high)], 1)
+        apart = corners - origin[:, None, :2]
+        seen = np.einsum("bji,bkj->bki", rotation[:, :2, :2], apart)
+        far = np.linalg.norm(apart, axis=2).max(1)
+        bottom, top = low[:, 2] - origin[:, 2], high[:, 2] - origin[:, 2]
+        lowest = np.arctan2(bottom, np.where(bottom < 0, near, far)) - _MARGIN
+        highest = np.arctan2(top, np.where(top > 0, near, far)) + _MARGIN
+        inside = (self._elevation >= lowest[:, None]) & (self._elevation <= highest[:, None])
+        inside &= (near < self.scene.lidar.max_range_m)[:, None]
+        first, n = inside.argmax(1), inside.shape[1]
+        last = np.where(inside.any(1), n - inside[:, ::-1].argmax(1), first)
+        sectors = [self._sectors(s) if last[i] > first[i] else [] for i, s in enumerate(seen)]
+        return np.stack([first, last], 1), sectors
 
     def _sectors(self, seen: F64) -> list[slice]:
         """Azimuth columns that the box's corners span; two slices where it lies across the seam behind."""
@@ -118,15 +119,81 @@ class RayCaster:
         return [slice(start, stop)]
 
     def _measure(self, hit: _Hits, rng: np.random.Generator) -> Sweep:
-        model = self.scene.lidar
+        model, weather = self.scene.lidar, self.scene.weather
         lost = rng.random(hit.range_m.shape) < model.drop_out
         noise = rng.normal(0.0, model.range_sigma_m, hit.range_m.shape).astype(np.float32)
+        if weather.rain_mm_h > 0:
+            self._drops(hit, rng)
         # A return fades with the square of the range; what is dark, slanted and far is lost.
         strength = hit.intensity * np.minimum(1.0, (45.0 / np.maximum(hit.range_m, 1.0)) ** 2)
-        back = (hit.range_m < model.max_range_m) & ~lost & (strength > 0.004)
-        xyz = self._rays[back] * (hit.range_m + noise)[back][:, None]
-        ring = np.broadcast_to(np.arange(len(self._rays), dtype=np.uint16)[:, None], back.shape)[back]
-        return Sweep(xyz.astype(np.float32), hit.intensity[back].astype(np.float32), ring, hit.owner[back])
+        # Rain takes about 0.3 R^0.65 per km, haze 3 over its visibility; there and back.
+        extinction = 3e-4 * weather.rain_mm_h**0.65 + 3.0 / weather.visibility_m
+        strength = strength * np.exp(np.float32(-2.0 * extinction) * np.minimum(hit.range_m, np.float32(1e3)))
+        back = (hit.range_m < model.max_range_m) & ~lost & (strength > _LEAST_STRENGTH)
+        xyz = (self._rays[:, back] * (hit.range_m + noise)[back]).T
+        beams = np.arange(len(self._elevation), dtype=np.uint16)
+        ring = np.broadcast_to(beams[:, None], back.shape)[back]
+        return Sweep(np.ascontiguousarray(xyz), hit.intensity[back].astype(np.float32), ring, hit.owner[back])
+
+    def _drops(self, hit: _Hits, rng: np.random.Generator) -> None:
+        """Let some rays end on a drop near by: the more rain the more, the farther the fewer."""
+        struck = rng.random(hit.range_m.shape) < 3e-4 * self.scene.weather.rain_mm_h**0.8
+        near, far = _DROP_RANGE_M
+        nearness = rng.uniform(1 / far, 1 / near, hit.range_m.shape)
+        range_m = np.where(struck, 1.0 / nearness, np.inf).astype(np.float32)
+        cosine = np.zeros(range_m.shape, np.float32)
+        hit.add((slice(None), slice(None)), range_m, cosine, 0.1, BACKGROUND)
+
+
+class _Solids:
+    """All boxes of a scene, as parallel arrays."""
+
+    def __init__(self, scene: Scene) -> None:
+        owned = [(BACKGROUND, b) for b in scene.boxes]
+        owned += [(actor.actor_id, b) for actor in scene.actors for b in actor.boxes]
+        self.low: F32 = np.array([b.low for _, b in owned], np.float32).reshape(-1, 3)
+        self.high: F32 = np.array([b.high for _, b in owned], np.float32).reshape(-1, 3)
+        self.reflectivity = [b.reflectivity for _, b in owned]
+        self.owner = [owner for owner, _ in owned]
+        self._scene = scene
+        self._fixed: F64 = np.tile(np.eye(4), (len(owned), 1, 1))
+        self._moving: list[tuple[int, slice]] = []
+        start = len(scene.boxes)
+        for k, actor in enumerate(scene.actors):
+            own = slice(start, start + len(actor.boxes))
+            self._fixed[own] = np.linalg.inv(scene.actor_matrix(actor, 0.0))
+            if actor.trajectory.moves:
+                self._moving.append((k, own))
+            start = own.stop
+
+    def to_box(self, t: float) -> F64:
+        """Return (B, 4, 4) matrices from the world to each box's own frame at `t`."""
+        out = self._fixed.copy()
+        for k, own in self._moving:
+            out[own] = np.linalg.inv(self._scene.actor_matrix(self._scene.actors[k], t))
+        return out
+
+
+def _cast(rays: F32, to_box: F32, low: F32, high: F32) -> tuple[F32, F32]:
+    """Return ranges at which (3, M, N) rays enter a box, inf where they do not, and cosines of incidence.
+
+    The slab method.
+    """
+    shape = rays.shape[1:]
+    enter: F32 = np.full(shape, -np.inf, np.float32)
+    leave: F32 = np.full(shape, np.inf, np.float32)
+    cosine: F32 = np.zeros(shape, np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for axis in range(3):
+            way = to_box[axis, 0] * rays[0] + to_box[axis, 1] * rays[1] + to_box[axis, 2] * rays[2]
+            inverse = 1.0 / way
+            a, b = (low[axis] - to_box[axis, 3]) * inverse, (high[axis] - to_box[axis, 3]) * inverse
+            near = np.minimum(a, b)
+            np.copyto(cosine, np.abs(way), where=near > enter)
+            np.maximum(enter, near, out=enter)
+            np.minimum(leave, np.maximum(a, b), out=leave)
+    enter[(enter > leave) | (enter <= 0)] = np.inf
+    return enter, cosine
 
 
 class _Hits:

@@ -38,7 +38,7 @@ class ImageMotion:
         flow = self._flow(after @ undo, canvas.inverse_depth, (0, 0))
         for actor_id, seen in visible.items():
             actor, motion = self._actors[actor_id], after @ undo
-            if len(actor.trajectory.t) > 1:
+            if actor.trajectory.moves:
                 a, b = (self.scene.actor_matrix(actor, t + s * _STEP_S) for s in (-0.5, 0.5))
                 motion = after @ b @ np.linalg.inv(a) @ undo
                 self._set_flow(flow, motion, canvas, actor_id, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,10 +58,13 @@ class Radar:
         rng = np.random.default_rng([scene.seed, 7])
         walls = [_wall(box, rng) for box in scene.boxes]
         self._parts = [_scatterers(actor) for actor in scene.actors]
-        self._walls = _Scatterers(*(np.concatenate(a) for a in zip(*walls))) if walls else None
-        counts = [(BACKGROUND, len(self._walls.xyz) if self._walls else 0)]
-        counts += [(a.actor_id, len(p.xyz)) for a, p in zip(scene.actors, self._parts)]
-        self._owner: I32 = np.concatenate([np.full(n, owner, np.int32) for owner, n in counts])
+        parts = [(BACKGROUND, _joined(walls))]
+        parts += [
+            (actor.actor_id, _posed(p, scene.actor_matrix(actor, 0.0)))
+            for actor, p in zip(scene.actors, self._parts)
+        ]
+        self._at_start = _joined([p for _, p in parts])
+        self._owner: I32 = np.concatenate([np.full(len(p.xyz), owner, np.int32) for owner, p in parts])
         self._low: F64 = np.array([b.low for b in scene.boxes]).reshape(-1, 3)
         self._high: F64 = np.array([b.high for b in scene.boxes]).reshape(-1, 3)
 
@@ -94,13 +98,12 @@ class Radar:
 
     def _world(self, t: float) -> _Scatterers:
         """Return all that scatters, in the world at `t`."""
-        parts = [self._walls] if self._walls else []
-        for actor, p in zip(self.scene.actors, self._parts):
-            m = self.scene.actor_matrix(actor, t)
-            parts.append(_Scatterers(p.xyz @ m[:3, :3].T + m[:3, 3], p.normal @ m[:3, :3].T, p.dbsm))
-        if not parts:
-            return _Scatterers(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
-        return _Scatterers(*(np.concatenate(a) for a in zip(*parts)))
+        xyz, normal, dbsm = self._at_start.xyz.copy(), self._at_start.normal.copy(), self._at_start.dbsm
+        for actor, part in zip(self.scene.actors, self._parts):
+            if actor.trajectory.moves:
+                own = self._owner == actor.actor_id
+                xyz[own], normal[own], _ = _posed(part, self.scene.actor_matrix(actor, t))
+        return _Scatterers(xyz, normal, dbsm)
 
     def _range(self, t: float, index: NDArray[np.intp]) -> F64:
         away = self._world(t).xyz[index] - self._pose(t)[:3, 3]
@@ -133,6 +136,16 @@ class Radar:
         range_m, azimuth, rate, snr = np.concatenate([found, nothing], axis=1).astype(np.float32)
         xyz = np.stack([range_m * np.cos(azimuth), range_m * np.sin(azimuth), np.zeros_like(range_m)], 1)
         return Echoes(xyz, rate, snr, np.concatenate([owner, np.full(n, BACKGROUND, np.int32)]))
+
+
+def _posed(part: _Scatterers, pose: F64) -> _Scatterers:
+    turn = pose[:3, :3].T
+    return _Scatterers(part.xyz @ turn + pose[:3, 3], part.normal @ turn, part.dbsm)
+
+
+def _joined(parts: Sequence[_Scatterers]) -> _Scatterers:
+    none = _Scatterers(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+    return _Scatterers(*(np.concatenate(a) for a in zip(none, *parts)))
 
 
 def _scatterers(actor: Actor) -> _Scatterers:

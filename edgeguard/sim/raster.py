@@ -16,6 +16,8 @@ from edgeguard.types import F32, F64, I32, U8
 
 NEAR_M = 0.3
 FAR_M = 110.0
+_LEAST_PX = 0.8
+"""Surfaces that are narrower are not drawn."""
 _SOLID = 200
 """Alpha above which a pixel belongs to what is drawn: a shadow is no part of what throws it."""
 
@@ -103,7 +105,7 @@ def in_view(groups: Sequence[tuple[Shapes, F64]], to_camera: F64, model: CameraM
     whole = z.min(1) > NEAR_M
     pixels = corners[..., :2] / np.where(whole[:, None], z, 1.0)[..., None]
     low, high = pixels.min(1), pixels.max(1)
-    inside = ((low < (model.width, model.height)) & (high > 0) & (high - low > 0.5)).all(1) | ~whole
+    inside = ((low < (model.width, model.height)) & (high > 0) & (high - low > _LEAST_PX)).all(1) | ~whole
     index, basis, homography, pixels = index[inside], basis[inside], homography[inside], pixels[inside]
     whole = whole[inside]
     distance = np.linalg.norm(np.einsum("nij,kj->nki", basis, _CORNERS), axis=2).max(1)

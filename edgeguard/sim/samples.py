@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.sim.bag import JPEG_QUALITY
 from edgeguard.sim.camera import Renderer
 from edgeguard.sim.scenes import build_scene
+from edgeguard.sim.shots import JPEG_QUALITY
 from edgeguard.tracking import boxes as areas
 from edgeguard.types import F64, U8, Detections
 

@@ -5,6 +5,7 @@ World frame: x along the street, y left, z up, metres; the carriageway is z = 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -46,8 +47,14 @@ class Trajectory:
         xy = np.array(start) + way[:, None] * np.array([np.cos(yaw), np.sin(yaw)])
         return cls(t, xy, np.full(len(t), yaw))
 
+    @property
+    def moves(self) -> bool:
+        return len(self.t) > 1
+
     def pose(self, t: float) -> tuple[float, float, float]:
         """Return x, y (metres) and yaw (radians) at `t`."""
+        if not self.moves:
+            return float(self.xy[0, 0]), float(self.xy[0, 1]), float(self.yaw[0])
         x, y = (float(np.interp(t, self.t, self.xy[:, i])) for i in (0, 1))
         return x, y, float(np.interp(t, self.t, self.yaw))
 
@@ -324,10 +331,6 @@ def hung(
 
 def matrix(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> F64:
     """Return the (4, 4) matrix of a position (metres), a yaw and then a pitch (radians)."""
-    c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    out = np.eye(4)
-    out[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.array(
-        [[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]]
-    )
-    out[:3, 3] = (x, y, z)
-    return out
+    c, s, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
+    rows = [[c * cp, -s, c * sp, x], [s * cp, c, s * sp, y], [-sp, 0.0, cp, z], [0.0, 0.0, 0.0, 1.0]]
+    return np.array(rows, np.float64)

@@ -51,8 +51,8 @@ def test_a_disk_that_takes_nothing_leaves_nothing_behind(tmp_path: Path) -> None
 
 def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(street: Path, tmp_path: Path) -> None:
     from edgeguard.replay import replay
+    from tests.ros_nodes.drive import Drive
     from tests.ros_nodes.live import node
-    from tests.ros_nodes.test_faults import Drive
 
     alarms = tmp_path / "alarms"
     with ExitStack() as stack:

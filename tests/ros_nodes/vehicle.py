@@ -2,7 +2,8 @@
 stamps and fresh sensor noise, each stream of which can be told to misbehave.
 
 Commands come on stdin, one a line: `STREAM MODE [MS]` with the streams `camera` (its detections come with
-it), `detections` and `lidar`, and the modes
+it), `detections`, `lidar`, `camera_info`, `tf_static`, and, off until told otherwise, `radar`,
+`lidar_detections` and `ego`, which see nothing and stand still; and the modes
 
     on       as recorded
     off      nothing
@@ -11,14 +12,17 @@ it), `detections` and `lidar`, and the modes
     future   stamps MS in the future
     reorder  each second message after the one that follows it
     nonsense messages that contradict themselves
+    flood    as much as a sensor could ever send: 4K pictures, 1,000 boxes, 500,000 points
 
-and `rewind` to begin the recording anew. A line is answered with `ok` once it is in force.
+`rate HZ` to publish faster or slower than 10 Hz, and `rewind` to begin the recording anew. A line is
+answered with `ok` once it is in force.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import queue
 import struct
 import sys
@@ -30,12 +34,20 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from geometry_msgs.msg import TransformStamped
+from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import (
+    Detection2D,
+    Detection2DArray,
+    Detection3D,
+    Detection3DArray,
+    ObjectHypothesisWithPose,
+)
 
 from edgeguard.bags import BagReader
 from edgeguard.types import Channel
@@ -43,6 +55,12 @@ from ros_nodes import qos
 
 PERIOD_NS = 100_000_000
 STREAMS = (Channel.CAMERA, Channel.DETECTIONS, Channel.LIDAR)
+QUIET = {
+    Channel.RADAR: ("/radar/points", PointCloud2, qos.SENSOR),
+    Channel.LIDAR_DETECTIONS: ("/lidar/detections", Detection3DArray, qos.RESULT),
+    Channel.EGO: ("/odometry", Odometry, qos.SENSOR),
+}
+CALIBRATION = ("camera_info", "tf_static")
 _STAMP_AT = 4
 """Where a header's stamp stands in a serialised message: behind the encapsulation."""
 
@@ -59,32 +77,32 @@ class Mode:
 class Vehicle(Node):
     """Publishes one frame a period."""
 
-    def __init__(self, bag: Path) -> None:
+    def __init__(self, bag: Path, without: list[str]) -> None:
         super().__init__("vehicle")
         self._messages: dict[Channel, list[bytes]] = {c: [] for c in STREAMS}
-        self._info = b""
-        transforms = b""
+        self._calibration = dict.fromkeys(CALIBRATION, b"")
         with BagReader(bag) as reader:
             by_topic = {topic: role for role, topic in reader.topics.items()}
             for raw in reader.raw_messages():
                 role, data = by_topic.get(raw.connection.topic), bytes(raw.data)
                 if role in self._messages:
                     self._messages[role].append(data)
-                elif role == "camera_info":
-                    self._info = data
-                elif role == "tf_static":
-                    transforms = data
+                elif role in CALIBRATION:
+                    self._calibration[role] = data
         self._noise = Noise(self._messages)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._static = self.create_publisher(TFMessage, "/tf_static", latched)
-        self._static.publish(transforms)
         self._infos = self.create_publisher(CameraInfo, "/camera/camera_info", qos.SENSOR)
         self._topics = {
             Channel.CAMERA: self.create_publisher(Image, "/camera/image", qos.SENSOR),
             Channel.DETECTIONS: self.create_publisher(Detection2DArray, "/camera/detections", qos.RESULT),
             Channel.LIDAR: self.create_publisher(PointCloud2, "/lidar/points", qos.SENSOR),
-        }
-        self._modes = {c: Mode() for c in STREAMS}
+        } | {c: self.create_publisher(kind, topic, profile) for c, (topic, kind, profile) in QUIET.items()}
+        self._modes = {c: Mode() for c in STREAMS} | {c: Mode("off") for c in QUIET}
+        self._info_mode = "off" if "camera_info" in without else "on"
+        if "tf_static" not in without:
+            self._static.publish(self._calibration["tf_static"])
+        self._period_ns = PERIOD_NS
         self._frame = 0
         self._commands: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -99,13 +117,19 @@ class Vehicle(Node):
             while not self._commands.empty():
                 self._obey(self._commands.get())
             self._publish_frame()
-            due_ns = max(due_ns + PERIOD_NS, time.monotonic_ns())
+            due_ns = max(due_ns + self._period_ns, time.monotonic_ns())
             time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
 
     def _obey(self, line: str) -> None:
         stream, *mode = line.split()
         if stream == "rewind":
             self._frame = 0
+        elif stream == "rate":
+            self._period_ns = int(1e9 / float(mode[0]))
+        elif stream == "camera_info":
+            self._info_mode = mode[0]
+        elif stream == "tf_static":
+            self._static.publish(self._calibration[stream] if mode[0] == "on" else nonsense(stream))
         else:
             shift_ns = int(float(mode[1]) * 1e6) if len(mode) > 1 else 0
             change = Mode(mode[0], -shift_ns if mode[0] == "late" else shift_ns)
@@ -115,28 +139,37 @@ class Vehicle(Node):
         print("ok", flush=True)
 
     def _publish_frame(self) -> None:
-        now_ns = time.time_ns()
-        self._infos.publish(stamped(self._info, now_ns))
-        # The sweep first, as on a vehicle: the detector takes longer than the LiDAR.
-        for channel in (Channel.LIDAR, Channel.CAMERA, Channel.DETECTIONS):
+        for channel in STREAMS:
             mode, recorded = self._modes[channel], self._messages[channel]
             # A frozen camera shows what it last showed; the recording goes on behind it.
             frozen = mode.name == "freeze"
             if not frozen or not mode.held:
                 mode.held.append(self._noise.renewed(channel, recorded[self._frame % len(recorded)]))
-            self._publish(channel, mode, now_ns)
+        # A driver stamps what it has; what this process takes to make up noise is no latency of anybody's.
+        now_ns = time.time_ns()
+        if self._info_mode == "on":
+            self._infos.publish(stamped(self._calibration["camera_info"], now_ns))
+        elif self._info_mode == "nonsense":
+            self._infos.publish(nonsense("camera_info"))
+        # The sweep first, as on a vehicle: the detector takes longer than the LiDAR.
+        for channel in (Channel.LIDAR, *QUIET, Channel.CAMERA, Channel.DETECTIONS):
+            self._publish(channel, self._modes[channel], now_ns)
         self._frame += 1
 
     def _publish(self, channel: Channel, mode: Mode, now_ns: int) -> None:
         publisher = self._topics[channel]
         if mode.name == "nonsense":
-            publisher.publish(nonsense(channel))
+            publisher.publish(nonsense(channel.value))
+        elif mode.name == "flood":
+            publisher.publish(stamped(flood(channel.value), now_ns))
         elif mode.name == "reorder":
             if self._frame % 2:
                 publisher.publish(stamped(mode.held[-1], now_ns))
                 publisher.publish(stamped(mode.held[-2 % len(mode.held)], now_ns - PERIOD_NS))
         elif mode.name != "off":
-            publisher.publish(stamped(mode.held[-1], now_ns + mode.shift_ns))
+            publisher.publish(
+                stamped(mode.held[-1] if mode.held else quiet(channel.value), now_ns + mode.shift_ns)
+            )
         del mode.held[:-2]
 
 
@@ -173,30 +206,97 @@ class Noise:
 def stamped(data: bytes, stamp_ns: int) -> bytes:
     """Return a serialised message with another header stamp."""
     stamp = struct.pack("<iI", *divmod(stamp_ns, 1_000_000_000))
-    return data[:_STAMP_AT] + stamp + data[_STAMP_AT + 8 :]
+    view = memoryview(data)
+    return b"".join((view[:_STAMP_AT], stamp, view[_STAMP_AT + 8 :]))
 
 
-def nonsense(channel: Channel) -> bytes:
+def cloud(points: np.ndarray, *fields: str) -> PointCloud2:
+    """Return a float32 cloud in the LiDAR's frame."""
+    msg = PointCloud2(
+        height=1,
+        width=len(points),
+        fields=[PointField(name=f, offset=4 * i, datatype=7, count=1) for i, f in enumerate(fields)],
+        point_step=4 * len(fields),
+        row_step=4 * len(fields) * len(points),
+    )
+    msg.header.frame_id = "lidar"
+    msg.data.frombytes(points.astype(np.float32).tobytes())
+    return msg
+
+
+@functools.cache
+def quiet(stream: str) -> bytes:
+    """Return a serialised message of a sensor that sees nothing."""
+    made = {
+        "radar": lambda: cloud(np.zeros((0, 4)), "x", "y", "z", "doppler"),
+        "lidar_detections": Detection3DArray,
+        "ego": Odometry,
+    }
+    return bytes(serialize_message(made[stream]()))
+
+
+@functools.cache
+def nonsense(stream: str) -> bytes:
     """Return a serialised message of the stream's type that contradicts itself."""
     message: Any
-    if channel is Channel.CAMERA:
+    nan = float("nan")
+    if stream == "camera":
         message = Image(width=640, height=480, encoding="bgr8", step=1920)
-    elif channel is Channel.LIDAR:
+    elif stream in ("lidar", "radar"):
         message = PointCloud2(width=1000, height=1, point_step=16, row_step=16000)
+    elif stream == "lidar_detections":
+        message = Detection3DArray(detections=[Detection3D()])
+        message.detections[0].bbox.size.x = -1.0
+    elif stream == "ego":
+        message = Odometry()
+        message.twist.twist.linear.x = nan
+    elif stream == "camera_info":
+        message = CameraInfo(width=0, height=0, distortion_model="of the lens")
+    elif stream == "tf_static":
+        message = TFMessage(transforms=[TransformStamped(child_frame_id="lidar")])
+        message.transforms[0].transform.rotation.w = nan
     else:
-        from vision_msgs.msg import Detection2D
-
         message = Detection2DArray(detections=[Detection2D()])
-        message.detections[0].bbox.size_x = float("nan")
+        message.detections[0].bbox.size_x = nan
+    return bytes(serialize_message(message))
+
+
+@functools.cache
+def flood(stream: str) -> bytes:
+    """Return a serialised message of the stream's type that is as large as any sensor's."""
+    random = np.random.default_rng(1)
+    message: Any
+    if stream == "camera":
+        message = Image(width=3840, height=2160, encoding="bgr8", step=3 * 3840)
+        message.header.frame_id = "camera"
+        message.data.frombytes(random.integers(0, 255, 3 * 3840 * 2160, np.uint8).tobytes())
+    elif stream in ("lidar", "radar"):
+        points = random.uniform(
+            (-60, -30, -2, 0), (60, 30, 6, 1), (500_000 if stream == "lidar" else 5_000, 4)
+        )
+        message = cloud(points, "x", "y", "z", "doppler" if stream == "radar" else "intensity")
+    else:
+        kinds = Detection2D, Detection2DArray
+        if stream == "lidar_detections":
+            kinds = Detection3D, Detection3DArray
+        message = kinds[1](detections=[kinds[0]() for _ in range(1000)])
+        for found in message.detections:
+            center = found.bbox.center.position
+            center.x, center.y = random.uniform(0, (600, 200)).tolist()
+            if stream == "detections":
+                found.bbox.size_x, found.bbox.size_y = random.uniform(10, 60, 2).tolist()
+            found.results.append(ObjectHypothesisWithPose())
+            found.results[0].hypothesis.class_id, found.results[0].hypothesis.score = "car", 0.9
     return bytes(serialize_message(message))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bag", type=Path)
+    parser.add_argument("--without", nargs="*", default=[], choices=CALIBRATION)
     arguments = parser.parse_args()
     rclpy.init()
-    vehicle = Vehicle(arguments.bag)
+    vehicle = Vehicle(arguments.bag, arguments.without)
     print("ok", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         vehicle.run()
