@@ -97,7 +97,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{times['wall_s']:.0f} s. Engines: {', '.join(document['engines'])}. Budget: {budget:g} alarms an "
         f"hour; calibration: {document['calibration']}. Drives: {', '.join(document['drives'])}.",
         "",
-        f"**Of {total['fooled']} attacks that succeeded (of {total['tried']} tried), {total['detected']} "
+        f"**Of {total['fooled']} non-adaptive attacks that succeeded (of {total['tried']} tried), "
+        f"{total['detected']} "
         f"were detected: {_percent(total['detected_share'])} (95 %: {low:.0%} to {high:.0%}), "
         f"{total['in_time']} of them within {score.LATE_S:g} s; p95 of the time to detect "
         f"{_seconds(total['time_p95_s'])}.**",
@@ -144,7 +145,9 @@ def _attack(row: Mapping[str, Any]) -> list[str]:
     mark = "" if row["enough"] else " †"
     won = row["fooled"]
     return [
-        f"`{row['kind']}`{mark}" if row["kind"] != "all" else f"**all**{mark}",
+        f"`{row['kind']}`{' (adaptive)' if row['adaptive'] else ''}{mark}"
+        if row["kind"] != "all"
+        else f"**all**{mark}",
         f"{row['tried']}" + (f" ({row['not_possible']} not possible)" if row["not_possible"] else ""),
         f"{won} ({_percent(row['fooled_share'])})",
         f"{row['detected']} ({_percent(row['detected_share'])})" if won else "",

@@ -11,6 +11,7 @@ from scipy import stats
 
 from edgeguard.bench.matrix import Role
 from edgeguard.redteam.catalogue import threat_of
+from edgeguard.redteam.registry import ADAPTIVE
 
 AFTER_NS = 500_000_000
 """An alarm raised this long after an attack's end still counts as its own: evidence takes time to gather."""
@@ -147,8 +148,8 @@ def attack_rows(tried: Sequence[Trial], results: Sequence[Result]) -> list[dict[
 
 
 def total_row(tried: Sequence[Trial]) -> dict[str, Any]:
-    """Return the row of all attacks together."""
-    return _row("all", tried, [])
+    """Return the row of all attacks together, adaptive ones apart."""
+    return _row("all", [t for t in tried if t.kind not in ADAPTIVE], [])
 
 
 def _row(kind: str, own: Sequence[Trial], skipped: Sequence[str]) -> dict[str, Any]:
@@ -162,6 +163,7 @@ def _row(kind: str, own: Sequence[Trial], skipped: Sequence[str]) -> dict[str, A
     return {
         "kind": kind,
         "threat": None if threat is None else threat.name,
+        "adaptive": kind in ADAPTIVE,
         "tried": len(own),
         "not_possible": len(skipped),
         "why_not": sorted(set(skipped)),

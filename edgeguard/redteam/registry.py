@@ -37,6 +37,9 @@ _KINDS: tuple[type[Attack] | type[Pair], ...] = (
 KINDS: dict[str, Callable[[], Attack | Pair]] = {a.kind: a for a in _KINDS}
 """What EdgeGuard is measured against."""
 
+ADAPTIVE = frozenset({"patch_hide_adaptive"})
+"""Those made with the monitor in mind: what they cost and what gets through is told apart from the others."""
+
 _STRESS: tuple[type[Attack], ...] = (
     Rain, Fog, Night, LowSun, DirtyLens, Vibration, Exposure, Turned, Moved, Desync, DropOut,
 )  # fmt: skip
