@@ -8,7 +8,8 @@ and no attack: it asks for caution at most, and `bias_px` is what other checks m
 It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in (a
 quarter of a degree) hides it. Roll and shifts of the sensor's place show as far as they move outlines.
 
-Unobservable: few outlines, a picture without edges at them (night, fog), too short a window.
+Unobservable: few outlines, a picture without edges at them (night, fog), two shifts that fit about alike, too
+short a window.
 Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
 Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
 """
@@ -30,6 +31,7 @@ from edgeguard.verdict import Cause, SubjectKind
 
 _LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _MAX_SURPRISE = 8.0
+_AMBIGUOUS = 0.7
 _REACH = 8
 # A rim lies in its cell, not on the cell's upper border: the top row of returns lies below it, but the body
 # reaches above that row.
@@ -138,7 +140,12 @@ class _Average:
 
     def shift(self, min_s: float, min_contrast: float) -> float:
         """Best shift, gradient pixels; NaN while unknown."""
-        usual = float(median(self._profile))
-        if self._known_s < min_s or self._profile.max() < (1.0 + min_contrast) * usual:
+        p, usual = self._profile, float(median(self._profile))
+        best = int(p.argmax())
+        if self._known_s < min_s or p[best] < (1.0 + min_contrast) * usual:
             return float("nan")
-        return peak(self._profile) - _REACH
+        # Where two shifts fit about alike, neither is known to be the one: in fog, a body's dark foot is a
+        # stronger edge than its top.
+        summit = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] > p[2:])) + 1
+        rival = p[summit[np.abs(summit - best) > 2]].max(initial=0.0)
+        return peak(p) - _REACH if rival < _AMBIGUOUS * p[best] else float("nan")

@@ -11,7 +11,7 @@ sees the mark of an optimiser that did not care for looks. A patch made to look 
 of one colour bears none (APDE, arXiv 2508.00649, shows how far entropy alone carries): this check never
 stands alone.
 
-Unobservable: small or far boxes, half hidden ones, a camera without colour, blur and darkness.
+Unobservable: small, thin or far boxes, half hidden ones, a camera without colour, blur and darkness.
 Benign look-alikes: billboards and stickers in many small colours, fairground lights, wet reflections of them.
 Source: Jedi (Tarchoun et al., CVPR 2023) for the idea that patches are dense in information.
 """
@@ -34,6 +34,8 @@ from edgeguard.verdict import Cause, SubjectKind
 _CELL = 4
 _CELL_PX = 16
 _MAX_SURPRISE = 4.0
+# Of fewer, a tenth is a single one: the rim of a vest before a wall.
+_MIN_CELLS = 20
 
 
 class PatchSaliencySettings(Settings):
@@ -84,6 +86,8 @@ class PatchSaliency:
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             for i in rows if middle >= s.min_colour else ():
                 inside = np.sort(cells[window[i]].ravel())[::-1]
+                if len(inside) < _MIN_CELLS:
+                    continue
                 energy[i] = inside[min(int(np.ceil(s.share * len(inside))), len(inside) - 1)]
                 rarer = len(usual) - np.searchsorted(usual, energy[i])
                 # What a share of the box reaches is by choice that much rarer than a cell picked blindly.

@@ -41,8 +41,11 @@ _MEMORY_FRAMES = 600  # of earlier pictures, to know a replay by: a minute at 10
 _HABIT_FRAMES = 5  # of a stream, before its habits are known
 # A crowd that comes into view from one picture to the next: so many times what was there, and some more.
 _CROWD, _GROUP = 3.0, 20.0
+# Grey levels by which a picture's parts differ, in which nobody sees anything.
+_NO_CONTRAST = 1.0
 _DETAIL = (
     "silent_s", "age_s", "interval_s", "equal_share", "motion", "replayed_s", "flat_share", "extreme_share",
+    "contrast_grey",
     "points_ratio", "scan_equal_share", "boxes", "usual_boxes",
 )  # fmt: skip
 
@@ -102,6 +105,7 @@ class StreamIntegrity:
         self._intervals: dict[Channel, deque[float]] = {c: deque(maxlen=30) for c in _CHANNELS}
         self._equal_shares: deque[float] = deque(maxlen=30)
         self._extremes: deque[float] = deque(maxlen=50)
+        self._contrasts: deque[float] = deque(maxlen=50)
         self._pictures: dict[int, int] = {}
         self._sweep_sizes: deque[int] = deque(maxlen=50)
         self._box_counts: deque[int] = deque(maxlen=50)
@@ -167,6 +171,8 @@ class StreamIntegrity:
             return f"shows again what it showed {m['replayed_s']:.1f} s ago"
         if m["equal_share"] > 0.98:
             return "picture is frozen while the world moves"
+        if m["contrast_grey"] >= 0:
+            return f"blinded: contrast of the picture fell to {m['contrast_grey']:.1f} grey levels"
         if m["extreme_share"] > 0.3:
             return _blinded(m)
         if m["scan_equal_share"] > 0.98:
@@ -267,14 +273,25 @@ class StreamIntegrity:
         assert pixels is not None
         extreme = float(np.mean((pixels > 250) | (pixels < 5)))
         mean, square = cv2.boxFilter(pixels, cv2.CV_32F, (8, 8)), cv2.sqrBoxFilter(pixels, cv2.CV_32F, (8, 8))
-        flat = float(np.mean(square[4::8, 4::8] - mean[4::8, 4::8] ** 2 < 1.0))
+        mean, square = mean[4::8, 4::8], square[4::8, 4::8]
+        flat = float(np.mean(square - mean**2 < 1.0))
+        contrast = float(mean.std())
         row["extreme_share"], row["flat_share"] = extreme, flat
-        habit = _habit(self._extremes)
+        habit, usual_contrast = _habit(self._extremes), _habit(self._contrasts) or contrast
         usual = extreme if habit is None else habit
         if len(self._extremes) < _HABIT_FRAMES or extreme < usual + 0.3:
             self._extremes.append(extreme)
+        if contrast > 0.3 * usual_contrast:
+            self._contrasts.append(contrast)
+        dull = max(
+            _ramp(1.0 - contrast / _NO_CONTRAST, 0.0, 0.5),
+            _ramp(1.0 - contrast / max(usual_contrast, 1e-3), 0.85, 0.95),
+        )
+        if dull > 0:
+            row["contrast_grey"] = contrast
         # Nothing to see at all, or much of the picture lost against what this camera usually shows.
-        return max(_ramp(flat, 0.75, 0.95), _ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
+        bright = max(_ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
+        return max(_ramp(flat, 0.75, 0.95), bright, dull)
 
     def _boxes(self, count: int, row: dict[str, float]) -> float:
         usual = _habit(self._box_counts)

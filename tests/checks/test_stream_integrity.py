@@ -116,6 +116,18 @@ def test_a_picture_without_content_is_blindness(value: int) -> None:
     assert alarm.reason.startswith("blinded: 100%") and alarm.cause is Cause.CAMERA
 
 
+def test_a_covered_lens_whose_sensor_still_makes_noise_is_blindness() -> None:
+    def covered(i: int) -> np.ndarray:
+        if i < 15:
+            return scenery(i)
+        dark = 0.02 * scenery(i).astype(np.float64) + np.random.default_rng(i).normal(6, 2, scenery(i).shape)
+        return np.clip(dark, 0, 255).astype(np.uint8)
+
+    i, alarm = first(raised(frames(30, covered)))
+    assert 15 <= i <= 19 and alarm.cause is Cause.CAMERA
+    assert alarm.reason.startswith("blinded: contrast")
+
+
 def boxed(drive: Iterator[Frame], count: Callable[[int], int]) -> Iterator[Frame]:
     for i, frame in enumerate(drive):
         n = count(i)
