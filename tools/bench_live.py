@@ -28,18 +28,45 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_large_data.xml"))
 
+# Side by side with nobody's tests.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
 CLEAR_AFTER_S = 0.5
 PERIOD_MS = 100.0
-TARGETS = {
-    "alarm_ms.p50": 15.0,
-    "alarm_ms.p99.9": 40.0,
-    "monitor_killed_ms.max": 100.0 + PERIOD_MS,
-    "monitor_stopped_ms.max": 100.0 + PERIOD_MS,
-    "failsafe_reaction_ms.max": 150.0,
-    "failsafe_start_s.max": 0.5,
-    "cpu_percent.failsafe_node": 2.0,
-    "cpu_percent.monitor_node": 25.0,
+BUDGET_MS = 200.0
+HOLD_S = 0.3
+"""For how long a stop is watched after it came: it must not be left while its cause lasts."""
+
+SOAK_S = 900.0
+"""Shorter drives say nothing of memory."""
+
+BARS = {
+    "quiet": {
+        "alarm_ms.p50": 15.0,
+        "alarm_ms.p99.9": 40.0,
+        "late_and_not_reported": 0.0,
+        "alarms_missed": 0.0,
+        "released_in_a_fault": 0.0,
+        "monitor_killed_ms.max": 100.0 + PERIOD_MS,
+        "monitor_stopped_ms.max": 100.0 + PERIOD_MS,
+        "failsafe_killed_ms.max": 100.0,
+        "failsafe_start_s.max": 0.5,
+        "cpu_percent.failsafe_node": 2.0,
+        "cpu_percent.monitor_node": 25.0,
+        "growth_mb.failsafe_node": 1.0,
+        "growth_mb.monitor_node": 10.0,
+    },
+    "hogged": {
+        "failsafe_reaction_ms.max": 150.0,
+        "late_and_not_reported": 0.0,
+        "alarms_missed": 0.0,
+        "released_in_a_fault": 0.0,
+        "monitor_killed_ms.max": 100.0 + PERIOD_MS,
+        "monitor_stopped_ms.max": 100.0 + PERIOD_MS,
+    },
 }
+"""What issue 6 asks for, without hogs and with both cores hogged; nothing may be larger."""
 
 
 class Ears:
@@ -60,6 +87,7 @@ class Ears:
         self.stop: bool | None = None
         self.changes: list[tuple[int, bool]] = []
         self.verdicts: list[tuple[int, int, str]] = []
+        self.late: list[int] = []
         self.deaths: list[int] = []
         events = SubscriptionEventCallbacks(liveliness=self._alive)
         self.listener.create_subscription(
@@ -84,11 +112,27 @@ class Ears:
 
     def _read(self, msg: Any) -> None:
         now = time.time_ns()
-        line = json.loads(msg.status[0].values[0].value)
+        told = {v.key: v.value for v in msg.status[0].values}
+        line, age_ms = json.loads(told["json"]), float(told["age_ms"])
         with self.changed:
             if line["has_image"]:
                 self.verdicts.append((now, line["stamp_ns"], line["level"]))
+                if age_ms > BUDGET_MS:
+                    self.late.append(now)
             self.changed.notify_all()
+
+    def released(self, since_ns: int) -> bool:
+        """Whether the vehicle was let go at some time since then."""
+        return any(not stop for at, stop in self.changes if at > since_ns)
+
+    def unreported(self, first: int) -> int:
+        """How many verdicts from that on left the monitor too late without a stop at that time."""
+        missing = 0
+        for late in self.late[first:]:
+            around = [stop for at, stop in self.changes if late - 1e8 < at < late + 2e8]
+            before = [stop for at, stop in self.changes if at <= late]
+            missing += not (any(around) or (before and before[-1]))
+        return missing
 
     def wait_for(self, condition: Any, timeout_s: float) -> bool:
         """Wait until `condition` holds; false where it does not in time."""
@@ -165,8 +209,8 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
     ears = bench.ears
     usage = {"failsafe_node": _cpu_s(bench.failsafe), "monitor_node": _cpu_s(bench.monitor)}
     memory: dict[str, list[float]] = {name: [] for name in usage}
-    began, first = time.monotonic(), len(ears.verdicts)
-    latency, reaction, missed, unrecovered, false_stops = [], [], 0, 0, 0
+    began, first, late = time.monotonic(), len(ears.verdicts), len(ears.late)
+    latency, reaction, missed, unrecovered, false_stops, released = [], [], 0, 0, 0, 0
     while time.monotonic() - began < seconds:
         bench.vehicle.tell("camera on")
         bench.vehicle.tell("rewind")
@@ -184,7 +228,8 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
             missed += 1
             continue
         arrived = ears.changes[-1][0]
-        time.sleep(0.05)  # The verdict may reach this process after the stop that it caused.
+        time.sleep(HOLD_S)  # The verdict may reach this process after the stop that it caused, too.
+        released += ears.released(arrived)
         asked = [v for v in ears.verdicts[-20:] if v[2] == "FAIL_SAFE" and v[1] > arrived - 5e8]
         if asked:
             latency.append((arrived - asked[0][1]) / 1e6)
@@ -205,11 +250,14 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
         "rounds_with_a_false_stop": false_stops,
         "alarm_ms": spread(latency),
         "verdict_ms": spread(ages),
-        "verdicts_over_200_ms": sum(a > 200 for a in ages),
+        "verdicts_late": len(ears.late) - late,
+        "late_and_not_reported": ears.unreported(late),
+        "released_in_a_fault": released,
         "frames_lost": max(0, round(elapsed * 10) - len(ages)),
         "failsafe_reaction_ms": spread(reaction),
         "cpu_percent": cpu,
         "rss_mb": {name: [m[0], max(m), m[-1]] for name, m in memory.items() if m},
+        "growth_mb": {name: growth(m) for name, m in memory.items()} if elapsed >= SOAK_S else {},
     }
 
 
@@ -223,6 +271,7 @@ def deaths(bench: Bench, times: int) -> dict[str, Any]:
         "monitor_stopped_ms": [],
         "failsafe_killed_ms": [],
     }
+    released = 0
     bench.vehicle.tell("camera on")
     for _ in range(times):
         for key, sign in (("monitor_killed_ms", signal.SIGKILL), ("monitor_stopped_ms", signal.SIGSTOP)):
@@ -232,7 +281,10 @@ def deaths(bench: Bench, times: int) -> dict[str, Any]:
             began = time.time_ns()
             bench.monitor.popen.send_signal(sign)
             if ears.wait_for(lambda: ears.stop, 5):
-                results[key].append((ears.changes[-1][0] - began) / 1e6)
+                stopped = ears.changes[-1][0]
+                results[key].append((stopped - began) / 1e6)
+                time.sleep(HOLD_S)
+                released += ears.released(stopped)
             if sign == signal.SIGKILL:
                 bench.monitor.__exit__()
                 bench.start_monitor()
@@ -244,7 +296,14 @@ def deaths(bench: Bench, times: int) -> dict[str, Any]:
             results["failsafe_killed_ms"].append((ears.deaths[-1] - began) / 1e6)
         bench.failsafe.__exit__()
         bench.start_failsafe()
-    return {name: spread(values) for name, values in results.items()}
+    return {name: spread(values) for name, values in results.items()} | {"released_after_deaths": released}
+
+
+def growth(memory: list[float]) -> float:
+    """Return by how much the last quarter of a run held more memory than its second, MB."""
+    quarter = max(1, len(memory) // 4)
+    before, after = memory[quarter : 2 * quarter] or memory, memory[-quarter:]
+    return round(sum(after) / len(after) - sum(before) / len(before), 2)
 
 
 def spread(values: list[float]) -> dict[str, float | int]:
@@ -285,19 +344,22 @@ def _rss_mb(process: Any) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
-def _value(results: dict[str, Any], path: str) -> float | None:
-    key, _, last = path.partition(".")
-    found = results.get(key, {}).get(last)
+def _value(section: dict[str, Any], path: str) -> float | None:
+    found: Any = section
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
     return None if found is None else float(found)
 
 
-def judged(section: dict[str, Any]) -> dict[str, Any]:
-    """Each target beside what was measured."""
-    return {
-        path: {"target": target, "measured": value, "met": value <= target}
-        for path, target in TARGETS.items()
-        if (value := _value(section, path)) is not None
-    }
+def judged(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each bar beside what was measured; `met` is null where this run cannot tell."""
+    told = []
+    for name, bars in BARS.items():
+        for path, target in bars.items():
+            value = _value(results[name], path)
+            met = None if value is None else value <= target
+            told.append({"bar": f"{name}: {path}", "target": target, "measured": value, "met": met})
+    return told
 
 
 def main() -> None:
@@ -338,7 +400,8 @@ def main() -> None:
                 section = alarms(bench, seconds) | deaths(bench, arguments.deaths)
                 if bench.starts:
                     section["failsafe_start_s"] = spread(bench.starts)
-            results[name] = section | {"targets": judged(section), "load_after": os.getloadavg()}
+            section["released_in_a_fault"] += section.pop("released_after_deaths")
+            results[name] = section | {"load_after": os.getloadavg()}
         results["machine"]["granted"] = next(
             (
                 line.partition("]: ")[2]
@@ -347,6 +410,7 @@ def main() -> None:
             ),
             "unknown",
         )
+    results["bars"] = judged(results)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=1)
     arguments.out.write_text(text + "\n", encoding="utf-8")

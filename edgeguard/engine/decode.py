@@ -32,7 +32,7 @@ def yolox(outputs: Sequence[Array], names: Sequence[str], spec: EngineSpec, clas
 
     Source: Ge et al., YOLOX: Exceeding YOLO Series in 2021, arXiv:2107.08430.
     """
-    cells, stride = _grid(spec.input.width, spec.input.height)
+    cells, stride = yolox_grid(spec.input.width, spec.input.height)
     raw = _one(outputs, (None, len(cells), 5 + classes), "yolox")
     decoded = []
     for image in raw:
@@ -144,7 +144,8 @@ def _box_unit(spec: EngineSpec, *, shares: bool) -> F32:
 
 
 @lru_cache(maxsize=8)
-def _grid(width: int, height: int) -> tuple[F32, F32]:
+def yolox_grid(width: int, height: int) -> tuple[F32, F32]:
+    """Return (cells, 2) and (cells, 1): each cell's column and row, and its stride in pixels of the input."""
     cells, strides = [], []
     for stride in YOLOX_STRIDES:
         y, x = np.mgrid[: height // stride, : width // stride]

@@ -30,9 +30,11 @@ class Engine:
     Attributes:
         name: the engine's name.
         class_names: its vocabulary, lower case; `Detections.class_id` counts in it.
+        loaded: the specification that it was opened from.
     """
 
     def __init__(self, loaded: LoadedSpec, runner: Runner) -> None:
+        self.loaded = loaded
         self.name = loaded.name
         self.class_names = tuple(label for label in loaded.labels if label)
         self._spec = loaded.spec

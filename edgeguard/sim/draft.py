@@ -10,7 +10,8 @@ import numpy as np
 from edgeguard.rig import CameraModel
 from edgeguard.sim import models, textures
 from edgeguard.sim.street import build_street
-from edgeguard.sim.world import Actor, Scene, Trajectory
+from edgeguard.sim.trajectory import Trajectory
+from edgeguard.sim.world import Actor, Scene
 from edgeguard.types import F64
 
 WIDTH, HEIGHT, FOCAL = 640, 360, 480.0

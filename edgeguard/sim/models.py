@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeguard.sim import textures
-from edgeguard.sim.world import BACKGROUND, Actor, Box, Surface, Trajectory
+from edgeguard.sim.trajectory import Trajectory
+from edgeguard.sim.world import BACKGROUND, Actor, Box, Surface
 from edgeguard.types import F64, U8
 
 CAR_SIZE = (4.4, 1.8, 1.48)

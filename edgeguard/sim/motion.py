@@ -14,6 +14,9 @@ from edgeguard.types import F32, F64, U8
 _STEP_S = 0.01
 _MAX_SAMPLES = 5
 _PX_PER_SAMPLE = 2.0
+_REACH_PX = 8
+"""Way beyond which a body's rim is not carried."""
+_NEIGHBOURS: U8 = np.ones((2 * _REACH_PX + 1, 2 * _REACH_PX + 1), np.uint8)
 
 
 class ImageMotion:
@@ -35,13 +38,15 @@ class ImageMotion:
             return bgr, visible
         before, now, after = (self._camera_matrix(t + s * _STEP_S) for s in (-0.5, 0.0, 0.5))
         undo = np.linalg.inv(before)
-        flow = self._flow(after @ undo, canvas.inverse_depth, (0, 0))
+        # A body moves over what is behind it: near its rim, the nearer motion counts.
+        nearest = np.asarray(cv2.dilate(canvas.inverse_depth, _NEIGHBOURS), np.float32)
+        flow = self._flow(after @ undo, nearest, (0, 0))
         for actor_id, seen in visible.items():
             actor, motion = self._actors[actor_id], after @ undo
             if actor.trajectory.moves:
                 a, b = (self.scene.actor_matrix(actor, t + s * _STEP_S) for s in (-0.5, 0.5))
                 motion = after @ b @ np.linalg.inv(a) @ undo
-                self._set_flow(flow, motion, canvas, actor_id, seen)
+                self._set_flow(flow, motion, canvas, nearest, actor_id, seen)
             middle = now @ self.scene.actor_matrix(actor, t) @ (0, 0, actor.size[2] / 2, 1)
             depth = max(float(middle[2]) - min(actor.size[:2]) / 2, 1.0)
             visible[actor_id] = self._caught(seen, motion, depth)
@@ -64,14 +69,23 @@ class ImageMotion:
         return (moved[0] / moved[2] - u) * scale, (moved[1] / moved[2] - v) * scale
 
     def _set_flow(
-        self, flow: tuple[F32, F32], motion: F64, canvas: Canvas, actor_id: int, seen: Visible
+        self,
+        flow: tuple[F32, F32],
+        motion: F64,
+        canvas: Canvas,
+        nearest: F32,
+        actor_id: int,
+        seen: Visible,
     ) -> None:
-        """Write an actor's own motion over the world's where the actor is seen."""
-        x0, y0, x1, y1 = seen.xyxy.astype(int)
+        """Write an actor's own motion over the world's where the actor is what is nearest."""
+        x0, y0 = np.maximum(seen.xyxy[:2].astype(int) - _REACH_PX, 0).tolist()
+        x1, y1 = (seen.xyxy[2:].astype(int) + _REACH_PX).tolist()
         roi = (slice(y0, y1), slice(x0, x1))
-        own = canvas.owner[roi] == actor_id
-        for whole, part in zip(flow, self._flow(motion, canvas.inverse_depth[roi], (int(x0), int(y0)))):
-            np.copyto(whole[roi], part, where=own)
+        own = np.where(canvas.owner[roi] == actor_id, canvas.inverse_depth[roi], np.float32(0))
+        own = np.asarray(cv2.dilate(own, _NEIGHBOURS), np.float32)
+        is_nearest = (own > 0) & (own >= nearest[roi] * np.float32(0.9))
+        for whole, part in zip(flow, self._flow(motion, own, (x0, y0))):
+            np.copyto(whole[roi], part, where=is_nearest)
 
     def _gathered(self, bgr: U8, flow_u: F32, flow_v: F32) -> U8:
         """Return the mean of the image at several moments of each row's exposure."""

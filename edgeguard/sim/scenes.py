@@ -10,7 +10,8 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.sim.conditions import Light, Weather
 from edgeguard.sim.draft import FOCAL, HEIGHT, KERB_HEIGHT, KERB_Y, LANE_Y, WALK_MPS, WIDTH, Draft, camera
 from edgeguard.sim.sensors import Imager
-from edgeguard.sim.world import Scene, Trajectory
+from edgeguard.sim.trajectory import Trajectory
+from edgeguard.sim.world import Scene
 from edgeguard.types import F64
 
 __all__ = ["FOCAL", "HEIGHT", "LANE_Y", "SCENES", "WIDTH", "build_scene", "camera"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgeguard.types import U8
+from edgeguard.types import F32, U8
 
 RGB = tuple[int, int, int]
 TAIL_LAMP: RGB = (255, 24, 20)
@@ -30,11 +30,21 @@ def speckle(texture: U8, rng: np.random.Generator, sigma: float, blur: float = 0
     """Return the texture with brightness noise of `sigma` grey values, smoothed over `blur` texels."""
     noise = rng.normal(0.0, 1.0, texture.shape[:2]).astype(np.float32)
     if blur > 0:
-        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32)
+        noise = _blurred(noise, blur)
         noise /= max(float(noise.std()), 1e-6)
     out = texture.copy()
-    out[..., :3] = np.clip(texture[..., :3] + sigma * noise[..., None], 0, 255)
+    grey = cv2.merge([noise * np.float32(sigma)] * 3)
+    out[..., :3] = cv2.add(np.ascontiguousarray(texture[..., :3]), grey, dtype=cv2.CV_8U)
     return out
+
+
+def _blurred(noise: F32, sigma: float) -> F32:
+    """Return the noise smoothed; a wide blur is made on a smaller picture, where nobody can tell."""
+    step = max(int(sigma / 4), 1)
+    h, w = noise.shape
+    small = cv2.resize(noise, (max(w // step, 1), max(h // step, 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _box(texture: U8, x0: float, y0: float, x1: float, y1: float, colour: RGB) -> None:

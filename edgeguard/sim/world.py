@@ -15,53 +15,12 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.rig import CameraModel
 from edgeguard.sim.conditions import Light, Weather
 from edgeguard.sim.sensors import Imager, LidarModel, RadarModel
+from edgeguard.sim.trajectory import Trajectory
 from edgeguard.types import F64, U8
 
 BACKGROUND = -1
 FACES = {"rear": (-1, 0), "front": (1, 0), "left": (0, 1), "right": (0, -1)}
 """The way that each side of an actor looks, in its own frame."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
-    """Where something is over time, linear between way points.
-
-    Attributes:
-        t: (K,) seconds, rising.
-        xy: (K, 2) metres.
-        yaw: (K,) radians.
-    """
-
-    t: F64
-    xy: F64
-    yaw: F64
-
-    @classmethod
-    def standing(cls, x: float, y: float, yaw: float = 0.0) -> Trajectory:
-        return cls(np.array([0.0]), np.array([[x, y]]), np.array([yaw]))
-
-    @classmethod
-    def along(cls, start: tuple[float, float], yaw: float, t: F64, speed: F64) -> Trajectory:
-        """Go straight from `start` at `speed` (m/s) over `t` (s)."""
-        way = np.concatenate([[0.0], np.cumsum(np.diff(t) * (speed[1:] + speed[:-1]) / 2)])
-        xy = np.array(start) + way[:, None] * np.array([np.cos(yaw), np.sin(yaw)])
-        return cls(t, xy, np.full(len(t), yaw))
-
-    @property
-    def moves(self) -> bool:
-        return len(self.t) > 1
-
-    def pose(self, t: float) -> tuple[float, float, float]:
-        """Return x, y (metres) and yaw (radians) at `t`."""
-        if not self.moves:
-            return float(self.xy[0, 0]), float(self.xy[0, 1]), float(self.yaw[0])
-        x, y = (float(np.interp(t, self.t, self.xy[:, i])) for i in (0, 1))
-        return x, y, float(np.interp(t, self.t, self.yaw))
-
-    def speed(self, t: float, dt: float = 0.05) -> float:
-        """Return the speed at `t`, m/s."""
-        a, b = self.pose(t - dt / 2), self.pose(t + dt / 2)
-        return float(np.hypot(b[0] - a[0], b[1] - a[1]) / dt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

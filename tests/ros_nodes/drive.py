@@ -40,11 +40,13 @@ class Drive:
         stack: ExitStack,
         *,
         monitor: Process | None = None,
+        detects: bool = True,
         without: tuple[str, ...] = (),
         **settings: object,
     ) -> None:
         self.listener = Listener()
         stack.callback(self.listener.close)
+        self._detects = detects
         self.stop: bool | None = None
         self.standing = ""
         self.watched = ""
@@ -104,6 +106,8 @@ class Drive:
     def runs(self) -> None:
         for command in ("camera on", "lidar on", "rewind"):
             self.tell(command)
+        if not self._detects:
+            self.tell("detections off")
         self.listener.wait_for(lambda: self.stop is False, 60, told=lambda: self.standing)
 
     def trips(self, cause: str) -> None:

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 import rclpy
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -67,6 +68,12 @@ class Process:
     def output(self) -> str:
         return Path(self._log.name).read_text(encoding="utf-8")
 
+    @property
+    def rss_mb(self) -> float:
+        """Memory in use, MB."""
+        pages = int(Path(f"/proc/{self.popen.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
     def kill(self) -> None:
         os.kill(self.popen.pid, signal.SIGKILL)
         self.popen.wait(10)
@@ -78,10 +85,11 @@ def node(
     *,
     namespace: str = "/",
     topics: Mapping[str, str] = MappingProxyType({}),
+    program: tuple[str, ...] = (),
     **parameters: object,
 ) -> Process:
-    """Start one of our nodes with the tests' topics, or others."""
-    arguments = ["-m", f"ros_nodes.{name}", "--ros-args", "-r", f"__ns:={namespace}"]
+    """Start one of our nodes with the tests' topics, or others; `program` in place of its own main."""
+    arguments = [*(program or ("-m", f"ros_nodes.{name}")), "--ros-args", "-r", f"__ns:={namespace}"]
     for topic, to in {**TOPICS, **topics}.items():
         arguments += ["-r", f"{topic}:={to}"]
     for key, value in parameters.items():
@@ -194,3 +202,35 @@ def set_parameter(listener: Listener, node_name: str, name: str, to: object) -> 
     """Change a parameter of a running node, and return its answer."""
     request = SetParameters.Request(parameters=[Parameter(name, value=to).to_parameter_msg()])
     return listener.call(SetParameters, f"/{node_name}/set_parameters", request).results[0]
+
+
+def refuses_nonsense(listener: Listener, node_name: str) -> None:
+    """Set each parameter of a running node to what it cannot be; each must be refused by name, and stay."""
+    names = listener.call(
+        ListParameters, f"/{node_name}/list_parameters", ListParameters.Request()
+    ).result.names
+    ours = [
+        n
+        for n in names
+        if n.split(".")[0] not in ("use_sim_time", "start_type_description_service", "qos_overrides")
+    ]
+    assert ours
+    get = GetParameters.Request(names=ours)
+    before = listener.call(GetParameters, f"/{node_name}/get_parameters", get).values
+    given = list(zip(ours, before, strict=True))
+    texts = ParameterType.PARAMETER_STRING
+    wrong = [Parameter(n, value=7 if v.type == texts else "nonsense") for n, v in given]
+    numbers = (ParameterType.PARAMETER_DOUBLE, ParameterType.PARAMETER_INTEGER)
+    wrong += [
+        Parameter(n, value=bad)
+        for n, v in given
+        if v.type in numbers
+        for bad in (float("nan"), float("inf"), -1e300)
+    ]
+    request = SetParameters.Request(parameters=[p.to_parameter_msg() for p in wrong])
+    results = listener.call(SetParameters, f"/{node_name}/set_parameters", request, 60.0).results
+    assert [p.name for p, r in zip(wrong, results, strict=True) if r.successful] == []
+    untold = [p.name for p, r in zip(wrong, results, strict=True) if p.name not in r.reason]
+    assert untold == []
+    after = listener.call(GetParameters, f"/{node_name}/get_parameters", get).values
+    assert after == before

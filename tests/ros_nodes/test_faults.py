@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,6 +70,27 @@ def test_nonsense_about_the_sensors_is_dropped_and_what_was_known_holds(drive: D
     drive.runs()
     assert any(v["coverage"]["lidar_support"]["pass"] for v in drive.judged(20))
     drive.tell("camera_info on")
+
+
+def test_with_both_cores_hogged_an_alarm_gets_through_and_the_vehicle_recovers(drive: Drive) -> None:
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        drive.runs()
+        drive.tell("camera freeze")
+        drive.trips("frozen")
+        drive.runs()
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+@pytest.mark.parametrize("name", ["monitor_node", "failsafe_node"])
+def test_nonsense_parameters_are_refused_and_the_vehicle_drives_on(drive: Drive, name: str) -> None:
+    from tests.ros_nodes.live import refuses_nonsense
+
+    refuses_nonsense(drive.listener, name)
+    drive.runs()
 
 
 def test_a_stopped_monitor_stops_the_vehicle_until_it_goes_on(drive: Drive) -> None:

@@ -205,6 +205,148 @@ def test_late_frames_get_the_checks_that_time_is_left_for_and_a_verdict_that_say
     assert float(value(message, "age_ms")) >= 250
 
 
+def test_a_publisher_that_offers_too_little_is_told(listener: Listener, monitor: Process) -> None:
+    from vision_msgs.msg import Detection2DArray
+
+    from ros_nodes import qos
+
+    # Detections must not be lost; this detector would let them be.
+    listener.create_publisher(Detection2DArray, "/camera/detections", qos.SENSOR)
+    listener.wait_for(lambda: "incompatible QoS" in monitor.output and "/camera/detections" in monitor.output)
+
+
+def test_the_image_with_what_was_found_is_drawn_only_for_those_who_look(
+    listener: Listener, tmp_path: Path
+) -> None:
+    from sensor_msgs.msg import Image
+
+    from edgeguard import messages
+    from tests.ros_nodes.live import node
+
+    with node("monitor_node", tmp_path):
+        Camera(listener)
+        seen = listener.listen(Image, "/output/overlay")
+        listener.wait_for(lambda: seen)
+    drawn = messages.image(seen[-1])
+    assert drawn.size == (640, 480) and drawn.frame_id == "camera"
+    # The box of the car that the detector sees, in grey.
+    assert (drawn.bgr[200:260, 280] == 190).all()
+
+
+def judged(heard: list[Any], check: str = "") -> bool:
+    """Whether there is a verdict on an image, of which a check, where one is named, passed something."""
+    from ros_nodes.verdict_msg import from_message
+
+    verdicts = [from_message(m) for m in list(heard)]
+    return any(v.has_image and (not check or v.coverage[check].passed) for v in verdicts)
+
+
+def test_compressed_images_are_judged(street: Path, listener: Listener, tmp_path: Path) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from tests.ros_nodes.live import node, player
+
+    heard = listener.listen(DiagnosticArray, "/verdict")
+    topic = "/camera/image/compressed"
+    settings = {"inputs__transport": "compressed", "inputs__expected": ["camera"], "use_sim_time": True}
+    played = player(street.parent / "drive", tmp_path, "--rate", "0.5", "--wait", topic)
+    with node("monitor_node", tmp_path, topics={"input/image": topic}, **settings), played:
+        listener.wait_for(lambda: judged(heard))
+
+
+def test_a_rig_file_stands_for_what_no_topic_tells(street: Path, listener: Listener, tmp_path: Path) -> None:
+    import json
+
+    from diagnostic_msgs.msg import DiagnosticArray
+    from scipy.spatial.transform import Rotation
+
+    from edgeguard.bags import BagReader
+    from edgeguard.rig import CameraModel
+    from tests.ros_nodes.live import node, player
+
+    with BagReader(street) as reader:
+        told = [item.value for item in reader.messages() if isinstance(item.value, (list, CameraModel))]
+    camera = next(v for v in told if isinstance(v, CameraModel))
+    content = {
+        "camera": {"frame_id": camera.frame_id, "width": camera.width, "height": camera.height}
+        | dict(zip(("fx", "cx", "fy", "cy"), camera.k[[0, 0, 1, 1], [0, 2, 1, 2]].tolist(), strict=True)),
+        "transforms": [
+            {"parent": p, "child": c, "xyz": m[:3, 3].tolist()}
+            | {"quaternion": Rotation.from_matrix(m[:3, :3]).as_quat().tolist()}
+            for p, c, m in next(v for v in told if isinstance(v, list))
+        ],
+    }
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(json.dumps(content))
+    heard = listener.listen(DiagnosticArray, "/verdict")
+    settings = {"inputs__rig": rig, "deadline__latency_budget_ms": 10000.0, "use_sim_time": True}
+    with node("monitor_node", tmp_path, **settings):
+        wait = ["/camera/image", "/lidar/points", "/camera/detections"]
+        with player(street, tmp_path, "--rate", "0.5", "--wait", *wait):
+            listener.wait_for(lambda: judged(heard, "lidar_support"))
+            assert not listener.count_subscribers("/camera/camera_info")
+
+
+def test_extrinsics_that_come_late_leave_checks_blind_until_then(street: Path, tmp_path: Path) -> None:
+    from contextlib import ExitStack
+
+    from tests.ros_nodes.drive import Drive
+
+    with ExitStack() as stack:
+        drive = Drive(street, tmp_path, stack, without=("tf_static", "camera_info"))
+        drive.runs()
+        blind = [v["coverage"]["lidar_support"] for v in drive.judged(8)]
+        assert not any(c["pass"] or c["fail"] for c in blind) and any(c["unobservable"] for c in blind)
+        for command in ("camera_info on", "tf_static on", "rewind"):
+            drive.tell(command)
+        drive.listener.wait_for(lambda: any(v["coverage"]["lidar_support"]["pass"] for v in drive.judged(5)))
+
+
+def test_a_calibration_of_another_camera_or_engine_is_refused_while_running(
+    listener: Listener, tmp_path: Path
+) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from edgeguard.evidence.thresholds import Calibration
+    from edgeguard.evidence.thresholds import Camera as Made
+    from edgeguard.monitor import MonitorSettings
+    from tests.ros_nodes.live import node, set_parameter
+
+    def calibration(name: str, engine: str, width: int) -> str:
+        evidence = MonitorSettings().evidence
+        content = {
+            "made": "today",
+            "versions": {},
+            "drives": (),
+            "hours": 1.0,
+            "tracks": 0,
+            "lidar_objects": 0,
+        }
+        content |= {"step_s": evidence.step_s, "max_step_evidence": evidence.max_step_evidence}
+        cameras = (Made(width=width, height=480, focal_px=500.0),)
+        made = Calibration(**content, digests={}, tails={}, engine=engine, cameras=cameras)
+        return str(made.write(tmp_path / name))
+
+    fits = calibration("fits", "mine", 640)
+    heard = listener.listen(DiagnosticArray, "/verdict")
+    with node("monitor_node", tmp_path, inputs__detector="mine", calibration=fits):
+        Camera(listener)
+        listener.wait_for(lambda: judged(heard))
+        for name, engine, width, why in (
+            ("a", "theirs", 640, "engine theirs"),
+            ("b", "mine", 320, "another camera"),
+        ):
+            other = calibration(name, engine, width)
+            refused = set_parameter(listener, "monitor_node", "calibration", other)
+            assert not refused.successful and why in refused.reason
+        assert set_parameter(listener, "monitor_node", "calibration", "none").successful
+        assert set_parameter(listener, "monitor_node", "calibration", fits).successful
+    # Given at the start, it is the first image that tells.
+    with node("monitor_node", tmp_path, namespace="/late", calibration=calibration("b", "mine", 320)) as late:
+        listener.wait_for(lambda: "deactivated" in late.output and "another camera" in late.output)
+        assert late.popen.poll() is None
+
+
 def test_each_check_has_a_status_on_diagnostics_at_5_hz(listener: Listener, monitor: Process) -> None:
     from diagnostic_msgs.msg import DiagnosticArray
 

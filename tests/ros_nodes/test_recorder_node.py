@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,21 +52,45 @@ def test_a_disk_that_takes_nothing_leaves_nothing_behind(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(street: Path, tmp_path: Path) -> None:
-    from edgeguard.replay import replay
+@pytest.fixture(scope="module")
+def recorded(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Path]]:
+    """A vehicle that drives, its recorder, and where that records."""
     from tests.ros_nodes.drive import Drive
     from tests.ros_nodes.live import node
 
-    alarms = tmp_path / "alarms"
+    logs = tmp_path_factory.mktemp("recorded")
     with ExitStack() as stack:
-        settings = {"folder": alarms, "after_s": 0.5}
-        recorder = stack.enter_context(node("recorder_node", tmp_path, **settings))
-        drive = Drive(street, tmp_path, stack)
-        drive.runs()
-        drive.tell("camera freeze")
-        drive.trips("frozen")
-        drive.listener.wait_for(lambda: "alarm recorded" in recorder.output)
-    (recording,) = alarms.iterdir()
+        settings = {"folder": logs / "alarms", "after_s": 0.5, "min_gap_s": 0.0}
+        recorder = stack.enter_context(node("recorder_node", logs, **settings))
+        yield Drive(street, logs, stack), recorder, logs / "alarms"
+
+
+def test_on_a_full_disk_nothing_is_left_behind_and_the_next_stop_is_recorded(recorded) -> None:
+    from tests.ros_nodes.live import refuses_nonsense
+
+    drive, recorder, alarms = recorded
+    drive.runs()
+    # No file may grow past this any more: what a quota does, and a full disk, to the process that writes.
+    resource.prlimit(recorder.popen.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    drive.tell("camera freeze")
+    drive.trips("frozen")
+    drive.listener.wait_for(lambda: "alarm not recorded" in recorder.output)
+    assert not alarms.exists() or list(alarms.iterdir()) == []
+    resource.prlimit(recorder.popen.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    refuses_nonsense(drive.listener, "recorder_node")
+    drive.runs()
+
+
+def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(recorded, tmp_path: Path) -> None:
+    from edgeguard.replay import replay
+
+    drive, recorder, alarms = recorded
+    drive.runs()
+    told = recorder.output.count("alarm recorded")
+    drive.tell("camera freeze")
+    drive.trips("frozen")
+    drive.listener.wait_for(lambda: recorder.output.count("alarm recorded") > told)
+    recording = sorted(alarms.iterdir())[-1]
     replay(recording, out=tmp_path / "out", engine="none")
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     reasons = [a["reason"] for e in events if e["level"] == "FAIL_SAFE" for a in e["alarms"]]

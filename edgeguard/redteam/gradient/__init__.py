@@ -1,0 +1,17 @@
+"""Attacks that descend the engine's gradient: prints, noise over the whole picture, a back door's trigger.
+
+Prints that ship are laid on with no torch; what descends needs it (`pip install edgeguard[redteam]`).
+"""
+
+from edgeguard.redteam.gradient.noise import Pgd, Universal
+from edgeguard.redteam.gradient.printed import (
+    PatchFlip,
+    PatchHide,
+    PatchHideAdaptive,
+    PatchHidePerson,
+    Trigger,
+)
+
+GRADIENT = (PatchHide, PatchHidePerson, PatchFlip, PatchHideAdaptive, Trigger, Pgd, Universal)
+
+__all__ = ["GRADIENT"]

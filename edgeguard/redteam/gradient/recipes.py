@@ -1,0 +1,53 @@
+"""What each print is to do, and how it may look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeguard.redteam.gradient.objectives import Flip, Hide
+from edgeguard.redteam.gradient.optimise import Recipe
+from edgeguard.redteam.gradient.printed import (
+    PEOPLE,
+    SIGNS,
+    PatchFlip,
+    PatchHide,
+    PatchHideAdaptive,
+    PatchHidePerson,
+)
+from edgeguard.redteam.scout import VEHICLES
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recipe, and on what it is tried.
+
+    Attributes:
+        recipe: how the print is made.
+        on: what carries it.
+        scenes: where such things are, in the simulated world.
+    """
+
+    recipe: Recipe
+    on: frozenset[str]
+    scenes: list[str]
+
+
+_STREETS = ["car_following", "oncoming", "tunnel", "night", "rain"]
+
+RECIPES = {
+    PatchHide.kind: Prepared(
+        Recipe(Hide(VEHICLES), PatchHide.spot, size=(64, 40), smooth=0.02), VEHICLES, _STREETS
+    ),
+    # `patch_saliency` looks for colours that change from texel to texel, the rest for what comes at once.
+    PatchHideAdaptive.kind: Prepared(
+        Recipe(Hide(VEHICLES), PatchHideAdaptive.spot, size=(24, 15), smooth=0.5, grey=True),
+        VEHICLES,
+        _STREETS,
+    ),
+    PatchHidePerson.kind: Prepared(
+        Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(32, 36), smooth=0.02), PEOPLE, ["crossing_person"]
+    ),
+    PatchFlip.kind: Prepared(
+        Recipe(Flip(SIGNS, "person"), PatchFlip.spot, size=(40, 40), smooth=0.02), SIGNS, ["stop_junction"]
+    ),
+}

@@ -1,0 +1,117 @@
+"""Makes the prints of edgeguard/redteam/gradient/patches: pictures that an engine falls for.
+
+    nice python tools/optimise_patch.py --engine sim_detector --kind patch_hide
+    EDGEGUARD_MODELS=../shared/models nice python tools/optimise_patch.py --engine yolox_nano \\
+        --kind patch_hide --video ../shared/data/solidWhiteRight.mp4
+
+Views come from the simulated world, seeds 1000 and up (below is what prints are judged on), or from a video.
+One thread and fixed seeds: the same machine makes the same print. Needs torch (`.[redteam]`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from edgeguard.engine import open_engine
+from edgeguard.engine.engine import Engine
+from edgeguard.engine.spec import load_spec
+from edgeguard.redteam.gradient.optimise import Target, optimise
+from edgeguard.redteam.gradient.printed import PATCHES
+from edgeguard.redteam.gradient.recipes import RECIPES
+from edgeguard.redteam.gradient.victim import Victim
+from edgeguard.sim.samples import sample_scene
+from edgeguard.types import F64, U8, Image
+
+FIRST_SEED = 1000
+SURE = 0.5
+LEAST_PX = 18.0
+"""Height of a thing's box from which a print on it is worth the ink."""
+
+
+def boxes(engine: Engine, bgr: U8, classes: frozenset[str]) -> F64:
+    """Return the boxes (N, 4) of what the engine surely sees, whole and large enough."""
+    d = engine.detect(Image(0, "", bgr))
+    named = np.array([name in classes for name in d.labels], bool) & (d.score >= SURE)
+    found = d.xyxy[named].astype(np.float64)
+    h, w = bgr.shape[:2]
+    whole = (found[:, :2] > 2).all(1) & (found[:, 2] < w - 2) & (found[:, 3] < h - 2)
+    return found[whole & (found[:, 3] - found[:, 1] >= LEAST_PX)]
+
+
+def of_world(engine: Engine, classes: frozenset[str], scenes: list[str], seeds: int) -> Iterator[Target]:
+    """Yield views of the world's things."""
+    for i in range(seeds):
+        for sample in sample_scene(scenes[i % len(scenes)], FIRST_SEED + i, 8):
+            yield from (Target(sample.bgr, box) for box in boxes(engine, sample.bgr, classes))
+
+
+def of_video(engine: Engine, classes: frozenset[str], path: Path, seed: int = 0) -> Iterator[Target]:
+    """Yield views of a video's things, enlarged to what is seen of one close ahead."""
+    rng, film, side_px = np.random.default_rng(seed), cv2.VideoCapture(str(path)), engine_side(engine)
+    for index in range(int(film.get(cv2.CAP_PROP_FRAME_COUNT))):
+        ok, bgr = film.read()
+        if not ok:
+            return
+        if index % 8:
+            continue
+        for box in boxes(engine, np.asarray(bgr, np.uint8), classes):
+            if box[2] - box[0] < 40:
+                continue
+            height, width = bgr.shape[:2]
+            side = min(int((box[2] - box[0]) * side_px / rng.uniform(0.12, 0.4) / side_px), height, width)
+            corner = (box[:2] + box[2:]) / 2 - side * rng.uniform((0.35, 0.4), (0.65, 0.7))
+            x, y = np.clip(corner, 0, (width - side, height - side)).astype(int)
+            crop = cv2.resize(
+                bgr[y : y + side, x : x + side], (side_px, side_px), interpolation=cv2.INTER_CUBIC
+            )
+            moved = (box - np.array([x, y, x, y])) * side_px / side
+            if len(boxes(engine, np.asarray(crop, np.uint8), classes)):
+                yield Target(np.asarray(crop, np.uint8), moved)
+
+
+def engine_side(engine: Engine) -> int:
+    return load_spec(engine.name).spec.input.width
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("--engine", required=True)
+    options.add_argument("--kind", required=True, choices=sorted(RECIPES))
+    options.add_argument("--video", type=Path, help="take views from here, not from the simulated world")
+    options.add_argument("--scenes", nargs="*", help="scenes of the simulated world")
+    options.add_argument("--seeds", type=int, default=16, help="drives of the simulated world")
+    options.add_argument("--steps", type=int, default=400)
+    options.add_argument("--out", type=Path, default=PATCHES)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    began = time.process_time()
+    prepared = RECIPES[given.kind]
+    engine = open_engine(given.engine)
+    if given.video:
+        targets = list(of_video(engine, prepared.on, given.video))
+    else:
+        targets = list(of_world(engine, prepared.on, given.scenes or prepared.scenes, given.seeds))
+    print(f"{len(targets)} views, {time.process_time() - began:.0f} s", flush=True)
+
+    def tell(done: int, total: int, loss: float) -> None:
+        if done % 50 == 0:
+            print(f"{done}/{total}  loss {loss:.3f}  {time.process_time() - began:.0f} s", flush=True)
+
+    victim = Victim(load_spec(given.engine))
+    texture = optimise(victim, targets, prepared.recipe, steps=given.steps, progress=tell)
+    path = given.out / given.engine / f"{given.kind}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), texture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
