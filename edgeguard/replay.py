@@ -17,6 +17,7 @@ from typing import Any, Protocol, TextIO
 from edgeguard import __version__, report
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.bags import BagItem, BagReader
+from edgeguard.bags.skipped import skipped_checks
 from edgeguard.config import read_parameters, validate
 from edgeguard.errors import EdgeGuardError, ParameterError
 from edgeguard.failsafe import FailSafe
@@ -167,6 +168,7 @@ class _Drive:
         self._assembler = FrameAssembler(settings.assembler, expected=frozenset(streams))
         self._monitor = monitor
         self._failsafe_settings = settings.failsafe
+        self._skipped = skipped_checks(reader)
         self._failsafe: FailSafe | None = None
         self._failsafe_ns = 0
         self._first_ns: int | None = None
@@ -218,12 +220,18 @@ class _Drive:
         for frame in frames:
             failsafe = self._failsafe_at(frame.now_ns)
             with self._timed("monitor"):
-                verdict = self._monitor.step(frame)
+                verdict = self._monitor.step(frame, skip=self._skipped_on(frame.image))
             decision = failsafe.update(verdict, frame.now_ns)
             self._failsafe_ns = frame.now_ns
             self.record.add(frame, verdict, decision)
             self._results.events.write(verdict.to_json() + "\n")
             self._results.coverage.write(verdict.coverage_json() + "\n")
+
+    def _skipped_on(self, image: Image | None) -> frozenset[str]:
+        """What a recorded live run had no time for is left out here, too."""
+        if image is None:
+            return frozenset()
+        return self._skipped.get((image.stamp_ns, image.frame_id), frozenset())
 
     def _failsafe_at(self, now_ns: int) -> FailSafe:
         """The fail-safe after its own looks at the clock since the last verdict."""

@@ -18,7 +18,7 @@ from edgeguard.sim.bag import write_bag
 from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.scenes import build_scene
 from edgeguard.types import Detections, Image
-from edgeguard.verdict import Level
+from edgeguard.verdict import SCHEMA, Level
 
 FILES = {"events.jsonl", "coverage.jsonl", "summary.json", "report.html"}
 SECOND = 10**9
@@ -84,6 +84,37 @@ def test_every_frame_gets_its_partners(bag: Path, tmp_path: Path, monkeypatch: p
     replay(bag, out=tmp_path / "out", engine=SimDetector())
     assert all(f.image and f.detections and f.points and f.ego and f.rig for f in frames)
     assert len({id(f.rig) for f in frames}) == 1
+
+
+def test_what_a_recorded_live_run_skipped_is_skipped_again(bag: Path, tmp_path: Path) -> None:
+    replay(bag, out=tmp_path / "all", engine="none")
+    plain = lines(tmp_path / "all" / "coverage.jsonl")
+    late = plain[4]["stamp_ns"]
+
+    def verdict(store: Any, stamp_ns: int, **coverage: dict[str, int]) -> Any:
+        t = store.types
+        texts = {
+            "json": json.dumps({"schema": SCHEMA, "stamp_ns": stamp_ns, "has_image": True}),
+            "coverage": json.dumps({"coverage": coverage}),
+        }
+        status = t["diagnostic_msgs/msg/DiagnosticStatus"](
+            level=0, name="edgeguard: verdict", message="", hardware_id="/monitor_node",
+            values=[t["diagnostic_msgs/msg/KeyValue"](key=k, value=v) for k, v in texts.items()],
+        )  # fmt: skip
+        stamp = t["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+        header = t["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+        return t["diagnostic_msgs/msg/DiagnosticArray"](header=header, status=[status])
+
+    with BagReader(bag) as reader, BagWriter(tmp_path / "live") as writer:
+        frame_id = next(i.value.frame_id for i in reader.messages() if isinstance(i.value, Image))
+        for raw in reader.raw_messages():
+            writer.copy(raw.connection, raw.log_ns, raw.data)
+        told = verdict(writer.store, late, lidar_support={"skipped": 1}, flow={"skipped": 0})
+        writer.write("/verdict", "diagnostic_msgs/msg/DiagnosticArray", raw.log_ns, told)
+    replay(tmp_path / "live", out=tmp_path / "same", engine="none")
+    again = lines(tmp_path / "same" / "coverage.jsonl")
+    skipped = [[n for n, c in v["coverage"].items() if c["skipped"]] for v in again]
+    assert skipped[4] == ["lidar_support"] and not any(skipped[:4] + skipped[5:])
 
 
 def test_a_camera_that_goes_silent_is_named_and_stops_the_drive(bag: Path, tmp_path: Path) -> None:
