@@ -59,9 +59,14 @@ CATALOGUE = (
     Threat("decalibration", "a sensor is moved against the other", _CAMERA | _LIDAR, ("decalibrate",)),
     Threat(
         "vanish_to_all",
-        "one object is made invisible to camera and LiDAR at once",
+        "one object is taken from camera and LiDAR at once, its shadow left in the sweep",
         _CAMERA | _LIDAR,
         ("vanish",),
+    ),
+    Threat(
+        "erase",
+        "one object is made invisible to camera and LiDAR at once, and the road behind it is forged",
+        _CAMERA | _LIDAR,
     ),
     Threat(
         "conjure_to_all",
