@@ -45,7 +45,7 @@ class DepthAgreement:
 
     name = "depth_agreement"
     needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
-    sees = frozenset({"poster", "class_flip"})
+    sees = frozenset({"poster", "class_flip", "delay"})
 
     def __init__(self, settings: DepthAgreementSettings) -> None:
         self.settings = settings

@@ -65,7 +65,7 @@ class FreeSpace:
 
     name = "free_space"
     needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
-    sees = frozenset({"phantom"})
+    sees = frozenset({"phantom", "poster", "delay"})
 
     def __init__(self, settings: FreeSpaceSettings) -> None:
         self.settings = settings

@@ -45,7 +45,7 @@ class LidarSupport:
 
     name = "lidar_support"
     needs = frozenset({Channel.DETECTIONS, Channel.LIDAR})
-    sees = frozenset({"phantom", "poster", "lidar_remove"})
+    sees = frozenset({"phantom", "poster", "lidar_remove", "delay"})
 
     def __init__(self, settings: LidarSupportSettings) -> None:
         self.settings = settings

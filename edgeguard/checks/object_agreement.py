@@ -90,7 +90,7 @@ class ObjectAgreement:
 
     name = "object_agreement"
     needs = frozenset({Channel.DETECTIONS})
-    sees = frozenset({"hide", "phantom", "box_drift", "lidar_ghost", "lidar_remove"})
+    sees = frozenset({"hide", "phantom", "box_drift", "lidar_ghost", "lidar_remove", "blind", "delay"})
     needs_any = frozenset({Channel.LIDAR, Channel.LIDAR_DETECTIONS})
 
     def __init__(self, settings: ObjectAgreementSettings) -> None:
