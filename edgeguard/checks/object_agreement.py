@@ -60,6 +60,7 @@ _INSIDE_PX = 8.0
 _DRIFT_HIDDEN = 0.85
 # Farther than this, detectors find and lose things as they please.
 _APPEAR_RANGE_M = 30.0
+_SLIM_M = 0.4
 _PEOPLE_RANGE_M = 28.0
 
 
@@ -230,7 +231,8 @@ class ObjectAgreement:
             held | (visible > 0.9) & (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         )
         if not scene.objects_are_classified:
-            told &= held | appeared
+            # A cluster as slim as a post is nothing that the camera has a class for.
+            told &= held | appeared & (seen.size[:, 0] >= _SLIM_M)
         other = np.where(appeared | held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
         grouped = self._grouped(scene)
         clear = clear * np.where(grouped, _GROUPED, 1.0)
