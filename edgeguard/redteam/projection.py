@@ -54,13 +54,7 @@ class Projection:
                 "no camera_info or no odometry in the bag, so nothing can be fixed in the world",
                 "Give a bag with sensor_msgs/CameraInfo and nav_msgs/Odometry",
             )
-        sources = [(worth(box, v), i, v, box) for i, v in enumerate(scout.ahead) for box in car_boxes(v)]
-        best = max(sources, default=None, key=lambda s: s[:2])
-        if best is None or best[0] <= 0 or best[2].image is None:
-            raise AttackError(
-                self.kind, "the engine finds no whole vehicle to cut out", "Give another --start or --engine"
-            )
-        self._sprite = cut(best[2].image.bgr, best[3])
+        self._sprite = self.picture(scout)
         self._heading = float(view.pose[2])
         for distance in DISTANCES_M:
             for lateral in LATERAL_M:
@@ -70,6 +64,16 @@ class Projection:
         raise AttackError(
             self.kind, "at no place ahead does the engine take it for a vehicle", "Give another --start"
         )
+
+    def picture(self, scout: Scout) -> F32:
+        """Return what is shown, (H, W, 4) BGRA, alpha 0 to 1."""
+        sources = [(worth(box, v), i, v, box) for i, v in enumerate(scout.ahead) for box in car_boxes(v)]
+        best = max(sources, default=None, key=lambda s: s[:2])
+        if best is None or best[0] <= 0 or best[2].image is None:
+            raise AttackError(
+                self.kind, "the engine finds no whole vehicle to cut out", "Give another --start or --engine"
+            )
+        return cut(best[2].image.bgr, best[3])
 
     def alter(self, message: Any, scout: Scout) -> Altered:
         view = scout.view

@@ -18,9 +18,11 @@ from edgeguard.redteam.scout import Scout
 from edgeguard.types import Channel
 
 RANGE_M = 25.0
-CLOSING_M_S = -9.0
+IN_FRONT_M = 4.0
+"""So much nearer than what stands in the way: behind it, a target would be nothing to wonder at."""
+CLOSING_M_S = -12.0
 """Range rate, negative when approaching."""
-NEAREST_M = 6.0
+NEAREST_M = 4.0
 RETURNS = 3
 SPREAD_M = 0.3
 SNR_DB = 22.0
@@ -34,20 +36,23 @@ class RadarGhost:
 
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
+        self._range_m = RANGE_M
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {"range_m": RANGE_M, "range_rate_m_s": CLOSING_M_S, "returns": RETURNS}
+        return {"range_m": round(self._range_m, 2), "range_rate_m_s": CLOSING_M_S, "returns": RETURNS}
 
     def prepare(self, scout: Scout) -> None:
         self._rng = np.random.default_rng([scout.seed, 18])
+        free = scout.ahead[0].free_m() if scout.ahead[0].rig is not None else np.inf
+        self._range_m = float(np.clip(free - IN_FRONT_M, NEAREST_M, RANGE_M))
 
     def alter(self, message: Any, scout: Scout) -> Altered:
         if not hasattr(message, "fields"):
             raise AttackError(
                 self.kind, "the radar's topic is no sensor_msgs/PointCloud2", "Choose a bag with one"
             )
-        distance = max(RANGE_M + CLOSING_M_S * scout.elapsed_s, NEAREST_M)
+        distance = max(self._range_m + CLOSING_M_S * scout.elapsed_s, NEAREST_M)
         rate = CLOSING_M_S if distance > NEAREST_M else 0.0
         xyz = self._rng.normal(0.0, SPREAD_M, (RETURNS, 3)) * (1.0, 1.0, 0.0) + (distance, 0.0, 0.0)
         told = dict.fromkeys(messages.DOPPLER_FIELDS, rate) | dict.fromkeys(("snr", "SNR"), SNR_DB)

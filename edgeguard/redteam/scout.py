@@ -134,28 +134,38 @@ class View:
 
     def range_of(self, box: F64 | F32) -> float:
         """Return the range of the vehicle in a box, metres along the optical axis, by LiDAR or height."""
+        focal = self.rig.camera.focal if self.rig else 700.0
+        by_height = focal * CAR_HEIGHT_M / max(float(box[3] - box[1]), 1.0)
         inside = self.in_box(box, 0.2) & (self.height > 0.3) if len(self.xyz) else np.zeros(0, bool)
         if np.count_nonzero(inside) >= 8:
-            return float(np.percentile(self.xyz[inside, 2], 20))
-        focal = self.rig.camera.focal if self.rig else 700.0
-        return focal * CAR_HEIGHT_M / max(float(box[3] - box[1]), 1.0)
+            near = float(np.percentile(self.xyz[inside, 2], 20))
+            # Much nearer than its size says, it is something in front that sends the points back.
+            return near if near > 0.6 * by_height else by_height
+        return by_height
+
+    def free_m(self, half_width: float = 1.2) -> float:
+        """Return how far ahead the LiDAR sees the vehicle's path free, metres; inf where all of it is."""
+        stands = (np.abs(self.xyz[:, 0]) < half_width) & (self.xyz[:, 2] > 1.0)
+        stands &= (self.height > 0.4) & (self.height < 3.0)
+        return float(self.xyz[stands, 2].min(initial=np.inf))
 
     def nearest_vehicle(self) -> F64 | None:
-        """Return the box of the nearest vehicle that matters: in the own path before others, in whole view.
+        """Return the box of the nearest vehicle that matters: rather in the own path, and in whole view.
 
         A vehicle cut off by the picture's edge is about to leave it and makes no lasting target.
         """
         if self.image is None or not len(self.vehicles):
             return None
         w, h = self.image.size
-        best: tuple[tuple[bool, float], F64] | None = None
+        best: tuple[float, F64] | None = None
         for box in self.vehicles.xyxy.astype(np.float64):
             if box[0] < 3 or box[2] > w - 3 or box[3] - box[1] < 0.06 * h:
                 continue
             distance = self.range_of(box)
             k = self.rig.camera.k if self.rig else np.array([[700.0, 0, w / 2], [0, 700.0, h / 2], [0, 0, 1]])
             aside = abs(((box[0] + box[2]) / 2 - k[0, 2]) * distance / k[0, 0])
-            rank = (aside > 2.0, distance)
+            # A metre beside the path counts as five along it.
+            rank = distance + 5.0 * max(aside - 2.0, 0.0)
             if best is None or rank < best[0]:
                 best = rank, box
         return None if best is None else best[1]
