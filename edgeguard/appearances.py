@@ -12,6 +12,7 @@ from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 _SETTLED_S = 0.3
 _GAP_S = 0.5
 _ALONE_M = 3.0
+_FAST_M = 4.0
 # Higher above the road than this, it may have hung there unseen.
 _BOTTOM_M = 0.6
 
@@ -38,7 +39,10 @@ class Appearances:
                 # Nothing else was followed near there, at whatever score.
                 old = np.flatnonzero(~seen.is_new)
                 gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
-                alone = np.all(np.hypot(gap[..., 0], gap[..., 1]) > _ALONE_M, axis=1)
+                near = np.hypot(gap[..., 0], gap[..., 1]) < _ALONE_M
+                # What closes fast is followed one sweep behind itself.
+                fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M)
+                alone = ~np.any(near | (fast & ~seen.matched[old]), axis=1)
             else:
                 alone = self._in_free_cells(scene, seen, new)
             self._appeared[seen.slot[new]] = alone

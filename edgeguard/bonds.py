@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard import objects
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import Tracks
@@ -12,6 +13,8 @@ from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, seconds
 
+_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
+_PERSON = np.array([c.group == "person" for c in objects.CLASSES])
 _MEMORY_S = 1.0
 _UNKNOWN, _UNKNOWN_FIT = 0.35, 0.8
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
@@ -75,9 +78,8 @@ class Bonds:
         own, of, slot = own[sure], of[sure], slot[sure]
         now_m, since_s = seen.center[of, 2], seconds(stamp_ns - self._range_ns[slot])
         # What comes at motorway speed gets a new identity with each sweep: the track knows how fast it came.
-        own_mps = np.where(
-            since_s < _STEADY_S, (now_m - self._range_m[slot]) / np.maximum(since_s, 1e-3), 0.0
-        )
+        came_m = np.where(since_s < _STEADY_S, now_m - self._range_m[slot], 0.0)
+        own_mps = came_m / np.maximum(since_s, 1e-3)
         rate_mps = np.where(seen.hits[of] >= 3, seen.velocity[of, 1], own_mps)
         self._rate_mps[slot] = np.where(whole, np.clip(rate_mps, -_FASTEST_MPS, _FASTEST_MPS), 0.0)
         self._range_m[slot], self._range_ns[slot] = now_m, stamp_ns
@@ -105,7 +107,7 @@ class Bonds:
         )
 
     def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> NDArray[np.bool_]:
-        """(N, M) whether a track and an object were seen beside each other's surely paired partner.
+        """(N, M) whether a track and an object are of two kinds, or seen beside the other's sure partner.
 
         Then they are two things, however well one covers the other now.
         """
@@ -117,7 +119,9 @@ class Bonds:
         other_object &= object_began[None, :] < held_ns[:, None]
         other_track = (track >= 0)[None, :] & (t.id[:, None] != track[None, :])
         other_track &= track_began[:, None] < boxed_ns[None, :]
-        rivals: NDArray[np.bool_] = other_object | other_track
+        # A car's box is not borne out by a person that stands in it.
+        mixed = _VEHICLE[t.label][:, None] & (_PERSON[seen.label] & (seen.label >= 0))[None, :]
+        rivals: NDArray[np.bool_] = other_object | other_track | mixed
         return rivals
 
 

@@ -9,9 +9,9 @@ from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64, I64
 
 _MEMORY_S = 1.0
-# Jitter of a box's sides against its object's: share of its width, and pixels.
-_JITTER_SHARE = 0.04
-_JITTER_PX = 2.0
+# Jitter of a box's sides against its object's: share of its width, and pixels. Limbs swing.
+_JITTER_RIGID, _JITTER_LIMBED = 0.04, 0.05
+_JITTER_PX = 1.2
 _UNKNOWN = 1.3
 _OFF = 2.5
 _JUMP = 0.3
@@ -39,6 +39,7 @@ class Seats:
         box: F64,
         other: F64,
         elsewhere: NDArray[np.bool_],
+        limbed: NDArray[np.bool_],
         dt_s: float,
     ) -> tuple[F64, F64]:
         """Return (S,) how far each slid, in standard deviations, and (S,) how long the pair is known, s.
@@ -50,11 +51,12 @@ class Seats:
             box: (S, 4) its box.
             other: (S, 4) its object's box.
             elsewhere: (S,) whether its box lies on another object rather than on its own.
+            limbed: (S,) whether it is a person's or rider's.
             dt_s: since the frame before, s.
         """
         width = np.maximum(box[:, 2] - box[:, 0], 1.0)
         offset = (box[:, (0, 2)] - other[:, (0, 2)]) / width[:, None]
-        jitter = np.hypot(_JITTER_SHARE, _JITTER_PX / width)
+        jitter = np.hypot(np.where(limbed, _JITTER_LIMBED, _JITTER_RIGID), _JITTER_PX / width)
         fresh = is_new | (self._partner[slots] != partner)
         self._partner[slots] = partner
         self._variance[slots] = np.where(fresh, (_UNKNOWN * jitter) ** 2, self._variance[slots])

@@ -42,7 +42,7 @@ class ClassStabilitySettings(Settings):
     )
     memory_s: float = Field(5.0, gt=0, le=60, description="time over which the class history fades, s")
     min_detections: float = Field(3.0, gt=0, le=100, description="detections' worth of history to judge by")
-    prior: float = Field(0.01, gt=0, le=10, description="detections' worth of doubt that every class keeps")
+    prior: float = Field(0.003, gt=0, le=10, description="detections' worth of doubt that every class keeps")
 
 
 class ClassStability:

@@ -41,7 +41,7 @@ from edgeguard.verdict import Cause, SubjectKind
 
 # Surprisal of a disagreement on one frame, nats: how rarely good detectors disagree there.
 _HELD = 8.5
-_OPEN = 7.0
+_OPEN = 8.5
 _STRAY = 1.5
 _STRICT = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _VEHICLE = objects.GROUPS.index("vehicle")
@@ -52,11 +52,12 @@ _GROUP_M = 2.0
 _GROUPED = 0.8
 _SHARED = 0.35
 # Share of the last seconds from which a pair's lapses are nothing new.
-_FLICKER = 0.25
+_FLICKER = 0.15
 _GLIMPSE_S = 0.1
 _GLIMPSED = 0.25
 _BODY = 0.6
 _INSIDE_PX = 8.0
+_LEAVING_S = 0.3
 _DRIFT_HIDDEN = 0.85
 # Farther than this, detectors find and lose things as they please.
 _APPEAR_RANGE_M = 30.0
@@ -137,7 +138,7 @@ class ObjectAgreement:
             told &= held & whole & near & (clear > 0)
         missed = short > 0
         # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
-        reach = np.where(_STRICT[t.label], 38.0, 20.0)
+        reach = np.where(_STRICT[t.label], 36.0, 20.0)
         never = _NEVER[objects.GROUP[t.label]] * clamp((reach - scene.size_range) / 6.0, 0.0, 1.0)
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
         never *= clamp(1.0 - habits.agreed_s(t.slot) / _GLIMPSE_S, _GLIMPSED, 1.0)
@@ -192,6 +193,7 @@ class ObjectAgreement:
             box,
             place[other],
             best > pairing.object_overlap[row] + 1e-6,
+            ~_STRICT[t.label[row]],
             scene.dt_s,
         )
         steady = (known_s >= self.settings.held_s) & (scene.edge_px[row] >= _INSIDE_PX)
@@ -213,10 +215,11 @@ class ObjectAgreement:
         told &= (visible > 0.7) & (box[:, 3] - box[:, 1] >= s.min_height_px)
         told &= (box[:, 0] >= _INSIDE_PX) & (box[:, 2] <= width - _INSIDE_PX)
         told &= scene.frame.detections is not None
+        told &= self._stays(scene, box, width)
         habits = self._object_habits
         habits.begin(seen.slot[seen.is_new])
         held_s = habits.held_s(seen.slot, scene.camera_held_s)
-        orphaned = self._orphaned(scene, box)
+        orphaned, left_score = self._orphaned(scene, box)
         held = (held_s >= s.held_s) | orphaned
         sure = (
             (seen.probability >= s.min_probability) & (hidden < 0.15) & (seen.center[:, 2] < _APPEAR_RANGE_M)
@@ -243,11 +246,11 @@ class ObjectAgreement:
         short = np.where(held, gone, other)
         missed = short > 0
         # A detector's false object of odds e^L is that rare, and no rarer.
-        trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.4, 1.0)
+        trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.6, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
         lasting = _HELD * clamp(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
         # A detector lets go of what it hardly believed in.
-        believed = np.where(orphaned, 1.0, habits.belief(seen.slot))
+        believed = np.where(orphaned, left_score, habits.belief(seen.slot))
         lasting *= clamp((believed - 0.25) / 0.35, 0.0, 1.0)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
@@ -270,16 +273,33 @@ class ObjectAgreement:
             },
         )
 
-    def _orphaned(self, scene: Scene, box: F64) -> NDArray[np.bool_]:
-        """(M,) whether an object stands where a track that both held was just lost, whatever its identity."""
+    @staticmethod
+    def _stays(scene: Scene, box: F64, width: float) -> NDArray[np.bool_]:
+        """(M,) whether an object will still be in view in a moment: the camera lets go of what rushes out."""
+        seen, rig = scene.objects, scene.rig
+        assert seen is not None
+        if rig is None:
+            return np.ones(len(seen), bool)
+        x, z = seen.center[:, 0], np.maximum(seen.center[:, 2], 1.0)
+        ahead_px = rig.camera.focal * (seen.velocity[:, 0] - seen.velocity[:, 1] * x / z) / z * _LEAVING_S
+        stays: NDArray[np.bool_] = (box[:, 0] + ahead_px >= 0) & (box[:, 2] + ahead_px <= width)
+        return stays
+
+    def _orphaned(self, scene: Scene, box: F64) -> tuple[NDArray[np.bool_], F64]:
+        """(M,) whether an object stands where a track that both held was just lost, and its last score.
+
+        Whatever the object's identity: an attack on one sensor may unsettle the other's tracks.
+        """
         t, seen = scene.tracks, scene.objects
         assert seen is not None
         lost = ~t.matched & (t.missed_s < 1.0) & (scene.lidar_held_s >= self.settings.held_s)
         lost &= (t.held_s >= self.settings.held_s) & scene.asserted
         if not np.any(lost) or not len(seen) or not scene.objects_are_classified:
-            return np.zeros(len(seen), bool)
-        orphaned: NDArray[np.bool_] = np.any(boxes.iou(t.xyxy[lost], box) >= SURE_OVERLAP, axis=0)
-        return orphaned
+            return np.zeros(len(seen), bool), np.zeros(len(seen))
+        over: NDArray[np.bool_] = boxes.iou(t.xyxy[lost], box) >= SURE_OVERLAP
+        score: F64 = np.where(over, t.score[lost][:, None], 0.0).max(axis=0)
+        orphaned: NDArray[np.bool_] = np.any(over, axis=0)
+        return orphaned, score
 
     def _clear(self, hidden: F64, usual: F64, held: NDArray[np.bool_]) -> F64:
         """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""

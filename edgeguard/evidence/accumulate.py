@@ -25,8 +25,11 @@ from edgeguard.config import Settings
 from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
 
-_KAPPA = 0.25
+_KAPPA = 0.1
 _QUIET = -math.log(_KAPPA) / (1.0 - _KAPPA) - 1e-9  # surprisal that gains nothing
+SPARE_SHARE = 0.01
+"""Share of the budget that a check without a measured threshold keeps, where others have one."""
+
 NEUTRAL_SCORE = -math.log(_KAPPA) / (1.0 - _KAPPA)
 """The surprisal, nats, above which a score accuses and below which it clears."""
 
@@ -146,7 +149,8 @@ class Evidence:
         self._thresholds = dict(thresholds or {})
         steps_per_hour = 3600.0 / settings.step_s
         # Ville's inequality per step, subject and check; a union bound needs no independence between them.
-        rate = settings.false_alarms_per_hour / (steps_per_hour * settings.subjects * checks)
+        share = SPARE_SHARE if thresholds else 1.0 / checks
+        rate = settings.false_alarms_per_hour * share / (steps_per_hour * settings.subjects)
         self.threshold = -math.log(rate)
 
     def reset(self) -> None:

@@ -25,6 +25,7 @@ from pydantic import Field
 from edgeguard.config import Settings, validate
 from edgeguard.engine.locate import data_dir
 from edgeguard.errors import ParameterError
+from edgeguard.evidence.accumulate import SPARE_SHARE
 from edgeguard.rig import CameraModel
 from edgeguard.verdict import SubjectKind
 
@@ -32,6 +33,12 @@ FILE = "scores.yaml"
 NONE = "none"
 _MIN_WITNESSES = 10
 """Fewer excesses than this are taken as this many: the floor on the scale speaks for the missing ones."""
+
+_FLOOR = 0.35
+"""Scale of a tail that hardly showed, as a share of what one step may add: 1.75 nats, where Ville's
+inequality gives 1 to evidence that is what it claims."""
+
+_NOISY_SHARE = 0.1
 
 _HIGHEST = (10, 20)
 """So many of the highest excursions are also fitted by themselves."""
@@ -52,10 +59,6 @@ class Tail(Settings):
     above: tuple[float, ...] = Field(description="heights of the excursions above the level, highest first")
     witnesses: int = Field(ge=0, description="subjects among those")
     facts: int = Field(ge=0, description="facts (silence, a clock that ran back) on these drives")
-
-    def scale(self, floor: float) -> float:
-        """Return the mean excess over the level, nats, at least `floor`; missing witnesses had the floor."""
-        return _scale(self.above, self.level, floor)
 
     def rate(self, height: float, hours: float, floor: float) -> float:
         """Return expected excursions per hour that reach a height at or above the level."""
@@ -147,26 +150,50 @@ class Calibration(Settings):
     digests: dict[str, str]
     tails: dict[str, dict[SubjectKind, Tail]]
 
-    def thresholds(self, budget: float, checks: Sequence[str], spare_scale: float = 1.0) -> dict[Key, float]:
+    def thresholds(self, budget: float, checks: Sequence[str]) -> dict[Key, float]:
         """Return the evidence at which each check alarms, so that all of them keep to a budget.
 
-        The budget is split by the tails' scales, which makes the sum of the thresholds least; the sum of
-        the shares bounds the rate of all checks together however they depend on each other.
+        One height for all, the least at which the rates of all tails add up to the budget: evidence grows
+        no faster in one check than in another, so the slowest alarm is then as fast as it can be. A check
+        that alone would double that height is noisy: it gets a tenth of the budget and a height of its own.
+        The sum bounds the rate of all checks together however they depend on each other.
 
         Args:
             budget: alarms per hour, all checks together.
-            checks: those that run; one without a tail keeps a share of the budget and no threshold here.
-            spare_scale: scale that such a check is counted with, nats.
+            checks: those that run; one without a tail keeps `SPARE_SHARE` of the budget and no threshold
+                here.
         """
-        floor = self.max_step_evidence / 2
+        floor = _FLOOR * self.max_step_evidence
         known = {(c, k): tail for c in checks for k, tail in self.tails.get(c, {}).items()}
-        spare = sum(c not in self.tails for c in checks) * spare_scale
-        total = spare + sum(t.scale(floor) for t in known.values())
+        left = budget * (1.0 - SPARE_SHARE * sum(c not in self.tails for c in checks))
         lowest = 1.1 * self.max_step_evidence  # no single step alarms
-        return {
-            key: t.threshold(budget * t.scale(floor) / total, self.hours, lowest, floor)
-            for key, t in known.items()
-        }
+        out: dict[Key, float] = {}
+        while known:
+            height = self._common(list(known.values()), left, lowest, floor)
+            noisy = max(known, key=lambda k: known[k].rate(height, self.hours, floor))
+            rest = [t for k, t in known.items() if k != noisy]
+            share = (1.0 - _NOISY_SHARE) * left
+            if not rest or self._common(rest, share, lowest, floor) > height / 2:
+                return {**out, **dict.fromkeys(known, height)}
+            out[noisy] = known.pop(noisy).threshold(_NOISY_SHARE * left, self.hours, lowest, floor)
+            left = share
+        return out
+
+    def _common(self, tails: Sequence[Tail], rate: float, lowest: float, floor: float) -> float:
+        """Return the least height, at least `lowest`, that all tails together reach `rate` times an hour."""
+        low, high = lowest, 2.0 * lowest
+
+        def most(height: float) -> float:
+            return sum(t.rate(max(height, t.level), self.hours, floor) for t in tails)
+
+        if most(low) <= rate:
+            return low
+        while most(high) > rate:
+            low, high = high, 2.0 * high
+        while high - low > 1e-6:
+            middle = (low + high) / 2
+            low, high = (middle, high) if most(middle) > rate else (low, middle)
+        return high
 
     def write(self, folder: Path) -> Path:
         """Write `scores.yaml` into a folder, which is made; a file that is there is replaced whole."""

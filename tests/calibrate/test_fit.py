@@ -34,7 +34,7 @@ def log(name: str, seed: int, *, minutes: float = 10.0) -> DriveLog:
     for t in range(50):
         bad = rng.random(n) < np.where(bad, 0.6, 0.02)
         score[:, t] = rng.exponential(np.where(bad, 6.0, 0.3))
-        gain = np.minimum(math.log(0.25) + 0.75 * score[:, t], 5.0)
+        gain = np.minimum(math.log(0.1) + 0.9 * score[:, t], 5.0)
         evidence[:, t + 1] = np.maximum(evidence[:, t] + gain, 0.0)
     dt_s, box = np.full(50, 0.1), np.zeros((50, 4))
     out.courses[KEY] = {

@@ -41,7 +41,7 @@ def plain(history: list[dict[int, float]], threshold: float, cap: float) -> dict
             elif score == math.inf:
                 standing[i] = threshold + cap
             else:
-                gain = min(math.log(0.25) + 0.75 * score, cap)
+                gain = min(math.log(0.1) + 0.9 * score, cap)
                 standing[i] = min(max(before + gain, 0.0), threshold + cap)
     return standing
 
@@ -78,7 +78,7 @@ def test_what_left_for_long_begins_anew_and_what_blinked_does_not() -> None:
     for i in range(3):
         risen = feed(evidence, i, {1: 20.0, 2: 20.0}).evidence
     feed(evidence, 10, {2: 20.0})
-    assert feed(evidence, 15, {1: 0.0}).evidence[0] == pytest.approx(risen[0] + math.log(0.25))
+    assert feed(evidence, 15, {1: 0.0}).evidence[0] == pytest.approx(risen[0] + math.log(0.1))
     assert feed(evidence, 60, {1: 0.0}).evidence[0] == 0.0
 
 
@@ -108,7 +108,7 @@ def test_a_faster_camera_proves_no_more_in_the_same_time(hz: int) -> None:
     evidence = fresh()
     for i in range(hz // 5):
         standing = feed(evidence, i, {1: 5.0}, dt_s=1 / hz)
-    assert standing.evidence[0] <= 2 * (math.log(0.25) + 0.75 * 5.0) + 1e-9
+    assert standing.evidence[0] <= 2 * (math.log(0.1) + 0.9 * 5.0) + 1e-9
 
 
 @pytest.mark.parametrize("budget", [3600.0, 360.0])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgeguard.errors import ParameterError
+from edgeguard.evidence import Evidence, EvidenceSettings
 from edgeguard.evidence.thresholds import Calibration, Camera, Tail, digest, load, select
 from edgeguard.monitor import Monitor, MonitorSettings, digests
 from edgeguard.rig import CameraModel, Rig
@@ -89,8 +90,28 @@ def test_shares_of_the_budget_add_up_to_it() -> None:
     made = calibration(tails=tails)
     limits = made.thresholds(4.0, ["box_motion", "flow", "ensemble"])
     assert set(limits) == {("box_motion", TRACK), ("flow", TRACK)}
-    total = sum(tails[c][k].rate(h, made.hours, 2.5) for (c, k), h in limits.items())
+    total = sum(tails[c][k].rate(h, made.hours, 1.75) for (c, k), h in limits.items())
     assert 0.5 * 4.0 < total <= 4.0
+
+
+def test_checks_share_one_height_and_a_noisy_one_does_not_lift_the_others() -> None:
+    calm = {
+        "box_motion": {TRACK: tail([*np.linspace(5.5, 9, 12)])},
+        "expansion": {TRACK: tail([5.5, 6.0])},
+    }
+    made = calibration(tails=calm)
+    alone = made.thresholds(1.0, ["box_motion", "expansion", "flow"])
+    assert len(set(alone.values())) == 1
+    noisy = calibration(tails={**calm, "flow": {TRACK: tail([*np.linspace(50, 300, 16)])}})
+    limits = noisy.thresholds(1.0, ["box_motion", "expansion", "flow"])
+    assert limits["flow", TRACK] > 300
+    assert limits["box_motion", TRACK] < 1.1 * alone["box_motion", TRACK]
+
+
+def test_a_check_that_could_not_be_measured_keeps_a_small_share() -> None:
+    settings = EvidenceSettings()
+    measured = Evidence(settings, 20, {("box_motion", TRACK): 12.0})
+    assert measured.threshold == pytest.approx(Evidence(settings, 1).threshold - math.log(0.01))
 
 
 def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
