@@ -11,7 +11,7 @@ from edgeguard.sim.world import BACKGROUND, Scene
 from edgeguard.types import F32, F64, I32
 
 ROAD_REFLECTIVITY = 0.18
-_WET_ROAD = 0.5
+_WET_ROAD = 0.15
 """Share of the road's reflectivity that is left in rain: water mirrors the beam away."""
 _LEAST_STRENGTH = 0.004
 _DROP_RANGE_M = (1.0, 12.0)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from worlds import built
 
 from edgeguard.bags import BagReader
 from edgeguard.errors import BagError
 from edgeguard.rig import Rig, TransformTree
 from edgeguard.sim.bag import write_bag
 from edgeguard.sim.detector import SimDetector
+from edgeguard.sim.radar import Radar
 from edgeguard.sim.scenes import build_scene
 from edgeguard.sim.world import Scene
 from edgeguard.types import Channel
@@ -21,7 +23,7 @@ from edgeguard.types import Channel
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return dataclasses.replace(build_scene("car_following", 1), duration_s=0.5)
+    return dataclasses.replace(built("car_following", 3), duration_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,22 @@ def test_same_scene_same_bytes(bag: Path, scene: Scene, tmp_path: Path) -> None:
     again = write_bag(tmp_path / "clean", scene)
     one, two = (hashlib.sha256(next(p.glob("*.mcap")).read_bytes()).digest() for p in (bag, again))
     assert one == two
+
+
+def test_radar_is_read_with_its_range_rates(bag: Path, scene: Scene) -> None:
+    with BagReader(bag) as reader:
+        cycles = [item.value for item in reader.messages() if item.channel == Channel.RADAR]
+    true = Radar(scene).cycle(0)
+    assert len(cycles) == 5 and cycles[0].frame_id == "radar"
+    assert np.array_equal(cycles[0].xyz, true.xyz)
+    assert np.array_equal(cycles[0].range_rate, true.range_rate)
+    assert np.array_equal(cycles[0].snr, true.snr)
+
+
+def test_several_processes_write_the_same_bytes(scene: Scene, tmp_path: Path) -> None:
+    short = dataclasses.replace(build_scene("tunnel", 0, duration_s=0.5), duration_s=0.3)
+    one, two = (write_bag(tmp_path / f"{n}" / "bag", short, workers=n) for n in (1, 2))
+    assert (one / "bag.mcap").read_bytes() == (two / "bag.mcap").read_bytes()
 
 
 def test_a_given_detector_is_recorded(scene: Scene, tmp_path: Path) -> None:

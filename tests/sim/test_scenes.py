@@ -45,7 +45,7 @@ def test_a_longer_drive_goes_on_to_the_next_junction_and_stops_there_too() -> No
 
 
 def test_someone_is_in_the_way_when_the_ego_has_stopped() -> None:
-    scene = built("crossing_person", 3, duration_s=10.0)
+    scene = build_scene("crossing_person", 3, duration_s=8.0)
     t = next(t for t in np.arange(0.0, 10.0, 0.1) if scene.ego.speed(float(t)) < 0.01)
     x, y, _ = scene.ego.pose(float(t))
     gaps = [np.array(a.trajectory.pose(float(t))[:2]) - (x, y) for a in scene.actors if a.label == "person"]
