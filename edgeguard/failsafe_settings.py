@@ -91,7 +91,8 @@ class FailSafeSettings:
             elif problem := _problem(known[key], value):
                 problems.append(problem)
             else:
-                accepted[key] = tuple(value) if key == "sources" else value
+                # ROS 2 knows no empty list: [""] stands for it.
+                accepted[key] = tuple(v for v in value if v) if key == "sources" else value
         if problems:
             raise ParameterError(where, problems)
         return dataclasses.replace(self, **accepted)
@@ -100,7 +101,7 @@ class FailSafeSettings:
 def _problem(known: dataclasses.Field[Any], value: Any) -> str | None:
     said = f"{known.name} = {value!r}"
     if known.name == "sources":
-        texts = isinstance(value, (list, tuple)) and all(isinstance(v, str) and v for v in value)
+        texts = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
         return None if texts else f"{said}: expected a list of monitors' names"
     if isinstance(known.default, str):
         return None if isinstance(value, str) else f"{said}: expected a path"

@@ -292,7 +292,14 @@ class _Results:
 
 def _offline(parameters: dict[str, Any]) -> dict[str, Any]:
     """Without what only a live node has: its topics, its deadline and its clock."""
-    live = ("inputs", "deadline", "metrics", "use_sim_time", "qos_overrides")
+    live = (
+        "inputs",
+        "deadline",
+        "metrics",
+        "use_sim_time",
+        "qos_overrides",
+        "start_type_description_service",
+    )
     return {k: v for k, v in parameters.items() if k not in live}
 
 

@@ -49,7 +49,7 @@ class SettingsParameters:
         self._accept = accept
         self._apply = apply
         given = {
-            name: parameter.value
+            name: _from_ros(parameter.value)
             for name, parameter in node.get_parameters_by_prefix("").items()
             if name.split(".")[0] not in _ROS_OWN
         }
@@ -59,7 +59,7 @@ class SettingsParameters:
         for name, value in values.items():
             # Dynamic, so that `1` is as good as `1.0`; the settings know the type.
             descriptor = ParameterDescriptor(description=describe.get(name, ""), dynamic_typing=True)
-            node.declare_parameter(name, value, descriptor, ignore_override=True)
+            node.declare_parameter(name, _to_ros(value), descriptor, ignore_override=True)
         apply(given)
         node.add_on_set_parameters_callback(self._validate)
         self._applies_at_once = not hasattr(node, "add_post_set_parameters_callback")
@@ -67,7 +67,7 @@ class SettingsParameters:
             node.add_post_set_parameters_callback(self._take)
 
     def _ours(self, parameters: list[Parameter[Any]]) -> dict[str, Any]:
-        return {p.name: p.value for p in parameters if p.name.split(".")[0] not in _ROS_OWN}
+        return {p.name: _from_ros(p.value) for p in parameters if p.name.split(".")[0] not in _ROS_OWN}
 
     def _validate(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         changes = self._ours(parameters)
@@ -84,3 +84,12 @@ class SettingsParameters:
     def _take(self, parameters: list[Parameter[Any]]) -> None:
         if changes := self._ours(parameters):
             self._apply(changes)
+
+
+def _to_ros(value: Any) -> Any:
+    # An empty list has no type, and ROS 2 takes no parameter without one.
+    return [""] if isinstance(value, (list, tuple)) and not value else value
+
+
+def _from_ros(value: Any) -> Any:
+    return [] if isinstance(value, (list, tuple)) and list(value) == [""] else value

@@ -39,6 +39,12 @@ def run(
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except ValueError as e:
+        if "PARAMETER_NOT_SET" not in str(e):
+            raise
+        remedy = 'leave the key out, or write [""]'
+        print(f"edgeguard: a parameter is given without a value, or as []: {remedy}", file=sys.stderr)
+        return 2
     except Exception:
         # A signal may shut the context down in the middle of a callback: its error is the end, not a fault.
         if rclpy.ok():

@@ -86,12 +86,15 @@ def node(
     namespace: str = "/",
     topics: Mapping[str, str] = MappingProxyType({}),
     program: tuple[str, ...] = (),
+    files: tuple[Path, ...] = (),
     **parameters: object,
 ) -> Process:
     """Start one of our nodes with the tests' topics, or others; `program` in place of its own main."""
     arguments = [*(program or ("-m", f"ros_nodes.{name}")), "--ros-args", "-r", f"__ns:={namespace}"]
     for topic, to in {**TOPICS, **topics}.items():
         arguments += ["-r", f"{topic}:={to}"]
+    for file in files:
+        arguments += ["--params-file", str(file)]
     for key, value in parameters.items():
         arguments += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
     return Process(*arguments, log=log / f"{namespace.strip('/')}{name}.log")

@@ -78,6 +78,53 @@ def test_every_threshold_is_a_parameter_that_can_be_changed_while_running(
     assert "ms" in described.description
 
 
+def dumped(listener: Listener, name: str) -> dict[str, Any]:
+    """What `ros2 param dump` would write of a node."""
+    from rcl_interfaces.srv import GetParameters, ListParameters
+    from rclpy.parameter import parameter_value_to_python
+
+    names = listener.call(ListParameters, f"/{name}/list_parameters", ListParameters.Request()).result.names
+    request = GetParameters.Request(names=names)
+    values = listener.call(GetParameters, f"/{name}/get_parameters", request).values
+    nested: dict[str, Any] = {}
+    for key, value in zip(names, values, strict=True):
+        *path, last = key.split(".")
+        into = nested
+        for part in path:
+            into = into.setdefault(part, {})
+        found = parameter_value_to_python(value)
+        into[last] = list(found) if isinstance(found, (list, tuple)) or hasattr(found, "tolist") else found
+    return {f"/{name}": {"ros__parameters": nested}}
+
+
+def test_a_changed_set_can_be_saved_and_is_taken_as_it_is(
+    listener: Listener, monitor: Process, tmp_path: Path
+) -> None:
+    import yaml
+
+    from edgeguard.replay import ReplaySettings
+    from tests.ros_nodes.live import node, set_parameter
+
+    with node("failsafe_node", tmp_path):
+        assert set_parameter(listener, "monitor_node", "evidence.false_alarms_per_hour", 2.0).successful
+        assert set_parameter(listener, "failsafe_node", "clear_after_s", 7.0).successful
+        saved = tmp_path / "saved.yaml"
+        kept = dumped(listener, "monitor_node") | dumped(listener, "failsafe_node")
+        saved.write_text(yaml.dump(kept, default_flow_style=False))
+    offline = ReplaySettings.load(saved)
+    assert offline.monitor.evidence.false_alarms_per_hour == 2.0 and offline.failsafe.clear_after_s == 7.0
+    # Of a node elsewhere, by the name alone.
+    everywhere = tmp_path / "everywhere.yaml"
+    text = saved.read_text()
+    for name in ("monitor_node", "failsafe_node"):
+        text = text.replace(f"/{name}:", f"/**/{name}:")
+    everywhere.write_text(text)
+    for name in ("monitor_node", "failsafe_node"):
+        with node(name, tmp_path, namespace="/again", files=(everywhere,)):
+            again = dumped(listener, f"again/{name}")
+        assert again[f"/again/{name}"] == kept[f"/{name}"]
+
+
 def test_deactivated_it_is_silent_and_cleaned_up_it_takes_other_inputs(
     listener: Listener, monitor: Process
 ) -> None:
@@ -212,7 +259,7 @@ def test_a_publisher_that_offers_too_little_is_told(listener: Listener, monitor:
 
     # Detections must not be lost; this detector would let them be.
     listener.create_publisher(Detection2DArray, "/camera/detections", qos.SENSOR)
-    listener.wait_for(lambda: "incompatible QoS" in monitor.output and "/camera/detections" in monitor.output)
+    listener.wait_for(lambda: "input/detections', offering incompatible QoS" in monitor.output)
 
 
 def test_the_image_with_what_was_found_is_drawn_only_for_those_who_look(

@@ -54,3 +54,27 @@ def test_a_change_is_validated_and_then_applied(context: Any, humble: bool) -> N
     assert node.set_parameters([Parameter("gain", value=2.0)])[0].successful
     assert applied == [{"gain": 2.0}]
     node.destroy_node()
+
+
+def test_an_empty_list_survives_ros_which_knows_none(context: Any) -> None:
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
+
+    from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters
+
+    class Lists(Settings):
+        names: tuple[str, ...] = ()
+
+    node = Node("lists", context=context, **NODE_OPTIONS)
+    applied: list[Any] = []
+    SettingsParameters(
+        node,
+        accept=lambda changes: flatten(updated(Lists(), changes, "lists")),
+        apply=applied.append,
+        describe={},
+    )
+    assert node.get_parameter("names").value == [""]
+    node.set_parameters([Parameter("names", value=["a"])])
+    node.set_parameters([Parameter("names", value=[""])])
+    assert applied[1:] == [{"names": ["a"]}, {"names": []}]
+    node.destroy_node()
