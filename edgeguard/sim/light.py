@@ -95,8 +95,10 @@ class Illumination:
 
     def _street_lamps(self, x: F32, y: F32) -> F32:
         """Light of the nearest lamp, from its height, over the left edge of the road."""
-        spacing, scene = np.float32(self.scene.light.lamp_spacing_m), self.scene
-        along = np.mod(x - np.float32(START_X) + spacing / 2, spacing) - spacing / 2
-        across = y - np.float32(scene.kerb_y - 0.8)
+        spacing = np.float32(self.scene.light.lamp_spacing_m)
+        along = x - np.float32(START_X)
+        along -= spacing * np.rint(along / spacing)
+        across = y - np.float32(self.scene.kerb_y - 0.8)
         square = np.float32(LAMP_HEIGHT_M**2)
-        return np.asarray(_STREET_LAMP * (square / (square + along**2 + across**2)) ** 1.5, np.float32)
+        share = square / (square + along * along + across * across)
+        return np.asarray(np.float32(_STREET_LAMP) * share * np.sqrt(share), np.float32)
