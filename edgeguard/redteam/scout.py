@@ -140,7 +140,7 @@ class View:
         if np.count_nonzero(inside) >= 8:
             near = float(np.percentile(self.xyz[inside, 2], 20))
             # Much nearer than its size says, it is something in front that sends the points back.
-            return near if near > 0.6 * by_height else by_height
+            return near if near > 0.75 * by_height else by_height
         return by_height
 
     def free_m(self, half_width: float = 1.2) -> float:
@@ -152,14 +152,15 @@ class View:
     def nearest_vehicle(self) -> F64 | None:
         """Return the box of the nearest vehicle that matters: rather in the own path, and in whole view.
 
-        A vehicle cut off by the picture's edge is about to leave it and makes no lasting target.
+        A vehicle cut off by the picture's edge is about to leave it and makes no lasting target, and of one
+        that stands half behind another neither sensor has much to lose.
         """
         if self.image is None or not len(self.vehicles):
             return None
         w, h = self.image.size
         best: tuple[float, F64] | None = None
         for box in self.vehicles.xyxy.astype(np.float64):
-            if box[0] < 3 or box[2] > w - 3 or box[3] - box[1] < 0.06 * h:
+            if box[0] < 3 or box[2] > w - 3 or box[3] - box[1] < 0.06 * h or self._behind(box):
                 continue
             distance = self.range_of(box)
             k = self.rig.camera.k if self.rig else np.array([[700.0, 0, w / 2], [0, 700.0, h / 2], [0, 0, 1]])
@@ -169,6 +170,14 @@ class View:
             if best is None or rank < best[0]:
                 best = rank, box
         return None if best is None else best[1]
+
+    def _behind(self, box: F64) -> bool:
+        """Whether boxes that stand nearer, as their lower edges say, cover a third of a box."""
+        others = self.detections.xyxy.astype(np.float64)
+        nearer = others[others[:, 3] > box[3] + 3.0]
+        low, high = np.maximum(box[:2], nearer[:, :2]), np.minimum(box[2:], nearer[:, 2:])
+        share = np.clip(high - low, 0, None).prod(1) / max(float((box[2:] - box[:2]).prod()), 1e-9)
+        return bool((share > 0.33).any())
 
 
 class Way:
