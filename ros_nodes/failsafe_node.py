@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from types import ModuleType
@@ -43,6 +44,8 @@ def main() -> None:
     from ros_nodes.run import run
 
     def ready(node: FailSafeNode) -> bool:
+        # What is loaded by now stays: the collector need not look at it again.
+        gc.freeze()
         node.get_logger().info(f"{priority}, {lock_memory()}")
         return True
 

@@ -11,7 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
-FULL_EVERY = 4
+FULL_EVERY = 8
 """Periods between two waits for everything: services are answered within that many, messages at once."""
 
 

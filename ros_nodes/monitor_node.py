@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.publisher import Publisher
@@ -280,6 +281,8 @@ def main() -> None:
     """Run the node until it is interrupted."""
     run_preferred()
     keep_heap()
+    # Two cores are everybody's, and a pool of threads for pieces of a millisecond waits busily.
+    cv2.setNumThreads(1)
     sys.exit(run(MonitorNode, autostart=MonitorNode.autostart, spin=spin))
 
 

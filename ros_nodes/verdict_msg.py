@@ -7,6 +7,7 @@ Its one status is the whole verdict: the `json` value is the very line that `eve
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -128,8 +129,14 @@ def _status(name: str, level: Level, text: str, source: str, values: dict[str, s
         name=name,
         message=text,
         hardware_id=source,
-        values=[KeyValue(key=k, value=v) for k, v in values.items()],
+        values=[_pair(k, v) if len(v) < 4 else KeyValue(key=k, value=v) for k, v in values.items()],
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _pair(key: str, value: str) -> KeyValue:
+    """A pair that comes again and again, as small counts do; nobody changes it."""
+    return KeyValue(key=key, value=value)
 
 
 def _alarm(values: dict[str, Any]) -> Alarm:

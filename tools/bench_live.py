@@ -345,9 +345,10 @@ def _rss_mb(process: Any) -> float:
 
 
 def _value(section: dict[str, Any], path: str) -> float | None:
-    found: Any = section
-    for key in path.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
+    key, _, last = path.partition(".")
+    found = section.get(key)
+    if last:
+        found = found.get(last) if found else None
     return None if found is None else float(found)
 
 

@@ -301,6 +301,31 @@ def test_compressed_images_are_judged(street: Path, listener: Listener, tmp_path
         listener.wait_for(lambda: judged(heard))
 
 
+def test_radar_tracks_are_heard_and_missed(listener: Listener, tmp_path: Path) -> None:
+    tracks = pytest.importorskip("radar_msgs.msg").RadarTracks
+    from ros_nodes import qos
+    from ros_nodes.verdict_msg import to_time
+    from tests.ros_nodes.live import node
+
+    stamps: list[int] = []
+
+    def send() -> None:
+        msg = tracks()
+        stamps.append(listener.get_clock().now().nanoseconds)
+        msg.header.stamp = to_time(stamps[-1])
+        radar.publish(msg)
+
+    radar = listener.create_publisher(tracks, "/radar/points", qos.SENSOR)
+    with node("monitor_node", tmp_path, inputs__radar="tracks") as monitor:
+        Camera(listener)
+        listener.wait_for(radar.get_subscription_count)
+        timer = listener.create_timer(0.1, send)
+        listener.executor.wake()
+        listener.wait_for(lambda: len(stamps) > 10)
+        listener.destroy_timer(timer)
+        listener.wait_for(lambda: "subject=radar" in monitor.output)
+
+
 def test_a_rig_file_stands_for_what_no_topic_tells(street: Path, listener: Listener, tmp_path: Path) -> None:
     import json
 
