@@ -11,6 +11,7 @@ One thread and fixed seeds: the same machine makes the same print. Needs torch (
 from __future__ import annotations
 
 import argparse
+import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +25,17 @@ from edgeguard.engine.engine import Engine
 from edgeguard.engine.spec import load_spec
 from edgeguard.redteam.gradient.optimise import Target, optimise
 from edgeguard.redteam.gradient.printed import PATCHES
-from edgeguard.redteam.gradient.recipes import RECIPES
+from edgeguard.redteam.gradient.recipes import RECIPES, Prepared
 from edgeguard.redteam.gradient.victim import Victim
-from edgeguard.sim.samples import sample_scene
+from edgeguard.redteam.scout import VEHICLES, View
+from edgeguard.sim.draft import camera
+from edgeguard.sim.samples import Sample, sample_scene
+from edgeguard.tracking.boxes import intersection
 from edgeguard.types import F64, U8, Image
 
 FIRST_SEED = 1000
 SURE = 0.5
+CAMERA_HEIGHT_M = 1.45
 LEAST_PX = 18.0
 """Height of a thing's box from which a print on it is worth the ink."""
 
@@ -45,11 +50,43 @@ def boxes(engine: Engine, bgr: U8, classes: frozenset[str]) -> F64:
     return found[whole & (found[:, 3] - found[:, 1] >= LEAST_PX)]
 
 
-def of_world(engine: Engine, classes: frozenset[str], scenes: list[str], seeds: int) -> Iterator[Target]:
-    """Yield views of the world's things."""
-    for i in range(seeds):
-        for sample in sample_scene(scenes[i % len(scenes)], FIRST_SEED + i, 8):
-            yield from (Target(sample.bgr, box) for box in boxes(engine, sample.bgr, classes))
+def of_world(engine: Engine, prepared: Prepared, samples: list[Sample]) -> Iterator[Target]:
+    """Yield views of the world's things: of vehicles the one that matters, as an attack chooses it."""
+    for i, sample in enumerate(samples):
+        bgr = sample.bgr
+        if not prepared.on:
+            found = boards(engine, bgr, i)[:1]
+        elif prepared.on == VEHICLES:
+            nearest = View(None, lambda: engine, Image(0, "", bgr), None).nearest_vehicle()
+            found = np.zeros((0, 4)) if nearest is None else nearest[None]
+        else:
+            found = boxes(engine, bgr, prepared.on)
+        yield from (Target(bgr, box) for box in found)
+
+
+def drives(scenes: list[str], seeds: int, cache: Path | None) -> list[Sample]:
+    """Return frames of the simulated world; those that the detector's training kept, where there are any."""
+    if cache is not None:
+        return list(pickle.loads(cache.read_bytes()))
+    return [
+        sample for i in range(seeds) for sample in sample_scene(scenes[i % len(scenes)], FIRST_SEED + i, 8)
+    ]
+
+
+def boards(engine: Engine, bgr: U8, seed: int) -> F64:
+    """Return the boxes (N, 4) of boards as large as a car on free road of the simulated world."""
+    rng, model = np.random.default_rng(seed), camera()
+    taken = engine.detect(Image(0, "", bgr)).xyxy.astype(np.float64)
+    z, x = rng.uniform(8, 24, 8), rng.uniform(-3.5, 3.5, 8)
+    middle = model.k[0, 2] + model.k[0, 0] * x / z
+    foot = model.k[1, 2] + model.k[1, 1] * CAMERA_HEIGHT_M / z
+    half, tall = model.k[0, 0] * 0.9 / z, model.k[1, 1] * 1.5 / z
+    all_ = np.column_stack([middle - half, foot - tall, middle + half, foot])
+    h, w = bgr.shape[:2]
+    free = (
+        (intersection(all_, taken) <= 0).all(1) & (all_[:, 0] > 2) & (all_[:, 2] < w - 2) & (all_[:, 3] < h)
+    )
+    return np.asarray(all_[free])
 
 
 def of_video(engine: Engine, classes: frozenset[str], path: Path, seed: int = 0) -> Iterator[Target]:
@@ -87,6 +124,7 @@ def main() -> None:
     options.add_argument("--video", type=Path, help="take views from here, not from the simulated world")
     options.add_argument("--scenes", nargs="*", help="scenes of the simulated world")
     options.add_argument("--seeds", type=int, default=16, help="drives of the simulated world")
+    options.add_argument("--cache", type=Path, help="frames that train_sim_detector.py kept, not new ones")
     options.add_argument("--steps", type=int, default=400)
     options.add_argument("--out", type=Path, default=PATCHES)
     given = options.parse_args()
@@ -98,7 +136,8 @@ def main() -> None:
     if given.video:
         targets = list(of_video(engine, prepared.on, given.video))
     else:
-        targets = list(of_world(engine, prepared.on, given.scenes or prepared.scenes, given.seeds))
+        samples = drives(given.scenes or prepared.scenes, given.seeds, given.cache)
+        targets = list(of_world(engine, prepared, samples))
     print(f"{len(targets)} views, {time.process_time() - began:.0f} s", flush=True)
 
     def tell(done: int, total: int, loss: float) -> None:

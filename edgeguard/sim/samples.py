@@ -91,6 +91,7 @@ def average_precision(
         must = mine & (sample.range_m <= within_m) & (sample.visible >= visible)
         wanted += int(must.sum())
         ours = np.flatnonzero([name in labels for name in detections.labels])
+        ours = ours[np.argsort(-detections.score[ours], kind="stable")]
         boxes = detections.xyxy[ours].astype(np.float64)
         taken = _assign(boxes, sample.xyxy, must, iou)
         neither = _on_any(boxes, sample.xyxy[mine & ~must])

@@ -9,9 +9,12 @@ from edgeguard.redteam.gradient.printed import (
     PatchHide,
     PatchHideAdaptive,
     PatchHidePerson,
+    PatchPhantom,
     Trigger,
 )
 
-GRADIENT = (PatchHide, PatchHidePerson, PatchFlip, PatchHideAdaptive, Trigger, Pgd, Universal)
+GRADIENT = (
+    PatchHide, PatchHidePerson, PatchPhantom, PatchFlip, PatchHideAdaptive, Trigger, Pgd, Universal,
+)  # fmt: skip
 
 __all__ = ["GRADIENT"]

@@ -16,8 +16,9 @@ import numpy as np
 from edgeguard.redteam.base import Altered, AttackError
 from edgeguard.redteam.edit import with_pixels
 from edgeguard.redteam.gradient.printing import Light, Spot, put
+from edgeguard.redteam.projection import Projection
 from edgeguard.redteam.scout import VEHICLES, Scout, View, covered, iou
-from edgeguard.types import F64, U8, Channel
+from edgeguard.types import F32, F64, U8, Channel
 
 PATCHES = Path(__file__).parent / "patches"
 SURE = 0.4
@@ -178,6 +179,17 @@ class PatchFlip(Printed):
         """Whether the engine sees no sign there, but something else."""
         others = frozenset(view.detections.class_names) - self.classes
         return super().succeeds(box, view) and held(box, found(view, others))
+
+
+class PatchPhantom(Projection):
+    """A screen by the road shows what is no picture of a car, and the engine sees one there."""
+
+    kind = "patch_phantom"
+
+    def picture(self, scout: Scout) -> F32:
+        texture = load_patch(self.kind, engine_name(self.kind, scout))
+        opaque = np.ones((*texture.shape[:2], 1))
+        return np.concatenate([texture, opaque], axis=2).astype(np.float32)
 
 
 class PatchHideAdaptive(PatchHide):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeguard.redteam.gradient.objectives import Flip, Hide
+from edgeguard.redteam.gradient.objectives import Flip, Hide, Show
 from edgeguard.redteam.gradient.optimise import Recipe
 from edgeguard.redteam.gradient.printed import (
     PEOPLE,
@@ -13,7 +13,9 @@ from edgeguard.redteam.gradient.printed import (
     PatchHide,
     PatchHideAdaptive,
     PatchHidePerson,
+    PatchPhantom,
 )
+from edgeguard.redteam.gradient.printing import Spot
 from edgeguard.redteam.scout import VEHICLES
 
 
@@ -23,7 +25,7 @@ class Prepared:
 
     Attributes:
         recipe: how the print is made.
-        on: what carries it.
+        on: what carries it; nothing in particular for a print on a board of its own.
         scenes: where such things are, in the simulated world.
     """
 
@@ -46,6 +48,9 @@ RECIPES = {
     ),
     PatchHidePerson.kind: Prepared(
         Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(32, 36), smooth=0.02), PEOPLE, ["crossing_person"]
+    ),
+    PatchPhantom.kind: Prepared(
+        Recipe(Show("car"), Spot(0.5, 0.5, 1.0, 1.0), size=(48, 40), smooth=0.02), frozenset(), _STREETS
     ),
     PatchFlip.kind: Prepared(
         Recipe(Flip(SIGNS, "person"), PatchFlip.spot, size=(40, 40), smooth=0.02), SIGNS, ["stop_junction"]
