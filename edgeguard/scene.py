@@ -657,6 +657,8 @@ def _in_view(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     between = (side[:, 0, 0] > 0) & (side[:, 0, 1] > 0)
     # As one item of twelve bytes each, points are picked five times as fast.
     xyz = xyz.view(_POINT).ravel()[between].view(np.float32)
+    if not len(xyz):
+        return xyz.reshape(-1, 3)  # OpenCV transforms nothing into a single number
     return np.asarray(cv2.transform(xyz.reshape(-1, 1, 3), to_camera), np.float32).reshape(-1, 3)
 
 
