@@ -16,7 +16,7 @@ from edgeguard.types import F64, I64, seconds
 _VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _PERSON = np.array([c.group == "person" for c in objects.CLASSES])
 _MEMORY_S = 1.0
-_UNKNOWN, _UNKNOWN_FIT = 0.35, 0.8
+_UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
@@ -102,8 +102,8 @@ class Bonds:
         gate = 0.15 + (_STRAY_MPS if whole else _CLOSING_MPS) * ago_s / last
         return (
             np.where(known, last, size_range),
-            np.where(known, gate, _UNKNOWN if whole else _UNKNOWN_FIT),
-            np.where(known, gate, _UNKNOWN_FIT),
+            np.where(known, gate, _UNKNOWN if whole else _UNKNOWN_PART),
+            np.where(known, gate, _UNKNOWN_FIT if whole else _UNKNOWN_PART),
         )
 
     def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ _SAME = 0.45
 _LOYALTY = 0.3
 _SIZE_GATE = 0.2
 _FITS = 0.6
+_RESIZED = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +33,8 @@ class Pairing:
         any_object: (N,) best overlap with any object measured now.
         own_object: (N,) the same, unless that object is another track's and only brushes this one.
         any_box: (M,) best overlap with any detection of this frame.
-        own_box: (M,) the same, unless that detection is another object's and only brushes this one.
+        own_box: (M,) the same, unless that detection is another object's and only brushes this one, or stands
+            at another range.
     """
 
     object_of: I64
@@ -85,7 +87,11 @@ def pair(
     fit = overlap_of(tracks, objects)
     off = np.abs(far[None, :] - np.log(track_range)[:, None])
     apart = off > np.where(fit >= _FITS, fit_gate[:, None], range_gate[:, None])
-    apart &= ~(np.abs(far[None, :] - np.log(box_range)[:, None]) < _SIZE_GATE)
+    resized = np.abs(far[None, :] - np.log(box_range)[:, None])
+    apart &= ~(resized < _SIZE_GATE)
+    if not whole:
+        # A box inside a cluster's outline may be a far thing beside it: its size gives it away.
+        apart |= resized > _RESIZED
     by_track = np.where(measured[None, :] & ~apart, fit, 0.0)
     plain = np.where(measured[None, :], overlap_of(detections, objects), 0.0)
     overlap = plain.copy()
@@ -118,7 +124,9 @@ def pair(
     ok = plain[r, c] >= MIN_OVERLAP
     claimed = np.full(d, -1, np.int64)
     claimed[r[ok]] = c[ok]
-    foreign_box = (claimed[:, None] >= 0) & (claimed[:, None] != np.arange(m)[None, :])
+    foreign_box = (claimed[:, None] >= 0) & (claimed[:, None] != np.arange(m)[None, :]) & (plain < _SAME)
+    if not whole:
+        foreign_box[tracked] |= apart[track_of_detection[tracked]]
     return Pairing(
         object_of=object_of,
         track_of=track_of,
@@ -130,7 +138,7 @@ def pair(
             axis=1, initial=0.0
         ),
         any_box=plain.max(axis=0, initial=0.0),
-        own_box=np.where(foreign_box & (plain < _SAME), 0.0, plain).max(axis=0, initial=0.0),
+        own_box=np.where(foreign_box, 0.0, plain).max(axis=0, initial=0.0),
     )
 
 

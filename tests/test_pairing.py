@@ -69,6 +69,18 @@ def test_a_cluster_may_be_a_part_of_the_thing() -> None:
     assert paired([CAR], [part], whole=False).any_object[0] > 0.55
 
 
+def test_a_far_things_box_inside_a_clusters_outline_excuses_nothing() -> None:
+    """The car ahead is painted out, and the network boxes one that stood behind it."""
+    behind = (140, 110, 180, 135)
+    far = {"whole": False, "object_range": np.array([12.0]), "range_gate": np.array([0.4])}
+    found = paired([behind], [CAR], track_range=np.array([26.0]), **far)
+    assert found.any_box[0] >= MIN_OVERLAP
+    assert found.own_box[0] == 0.0 and found.track_of.tolist() == [-1]
+    # The same identity, shrunk: where it stood, its size no longer fits.
+    found = paired([behind], [CAR], track_range=np.array([12.0]), box_range=np.array([26.0]), **far)
+    assert found.own_box[0] == 0.0 and found.track_of.tolist() == [-1]
+
+
 BOXES = st.lists(
     st.tuples(st.floats(0, 900), st.floats(0, 300), st.floats(1, 300), st.floats(1, 200)), max_size=12
 )
