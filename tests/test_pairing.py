@@ -72,7 +72,8 @@ def test_a_cluster_may_be_a_part_of_the_thing() -> None:
 def test_a_far_things_box_inside_a_clusters_outline_excuses_nothing() -> None:
     """The car ahead is painted out, and the network boxes one that stood behind it."""
     behind = (120, 105, 180, 150)
-    far = {"whole": False, "object_range": np.array([12.0]), "range_gate": np.array([0.4])}
+    gate = np.array([0.4])
+    far = {"whole": False, "object_range": np.array([12.0]), "range_gate": gate, "fit_gate": gate}
     found = paired([behind], [CAR], track_range=np.array([26.0]), **far)
     assert found.any_box[0] >= MIN_OVERLAP
     assert found.own_box[0] == 0.0 and found.track_of.tolist() == [-1]
