@@ -34,6 +34,7 @@ from edgeguard.scene import Scene
 from edgeguard.sight import CELL_PX
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
+from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
@@ -45,6 +46,7 @@ _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
 _MAX_TARGETS = 512
 _LEAST_BREADTH = 0.25
+_GROWTH_MEMORY_S = 0.5
 _VEHICLE = objects.GROUPS.index("vehicle")
 
 
@@ -101,6 +103,8 @@ class RadarAgreement:
             SubjectKind.TRACK: np.zeros(CAMERA_CAPACITY),
             SubjectKind.LIDAR_OBJECT: np.zeros(LIDAR_CAPACITY),
         }
+        self._size = np.zeros((LIDAR_CAPACITY, 2))
+        self._growth_mps = np.zeros(LIDAR_CAPACITY)
         self._cycle_ns: int | None = None
         self._ghosts = np.zeros((0, 3))
         self._ghost_score = float("nan")
@@ -137,7 +141,9 @@ class RadarAgreement:
         sight = way / np.maximum(np.linalg.norm(way, axis=1), 1e-6)[:, None]
         rate = np.einsum("ni,ni->n", seen.velocity, sight[:, (0, 2)])
         across = np.abs(seen.velocity[:, 0] * sight[:, 2] - seen.velocity[:, 1] * sight[:, 0])
+        # The middle of what comes out from behind something moves as it is revealed.
         sigma = np.hypot(self.settings.speed_sigma_mps, across * _BEARING_SIGMA)
+        sigma = np.hypot(sigma, 0.5 * self._growth(scene, seen))
         told = seen.matched & (seen.hits >= 6) & (seen.probability > 0.5)
         size = seen.size[:, (0, 2)]
         # What shows only a face along the line of sight, as a wall, may slide along it unseen.
@@ -149,6 +155,19 @@ class RadarAgreement:
                 scene, kind, seen.id, seen.slot, seen.center, size, rate, sigma, told, targets, fresh
             )
         ]
+
+    def _growth(self, scene: Scene, seen: LidarObjects) -> F64:
+        """(M,) how fast each object's outline has lately grown or shrunk, m/s."""
+        slot, size = seen.slot, seen.size[:, (0, 2)]
+        if scene.new_sweep and scene.dt_s > 0:
+            change = np.abs(size - self._size[slot]).max(axis=1, initial=0.0) / scene.dt_s
+            keep = np.exp(-scene.dt_s / _GROWTH_MEMORY_S)
+            grown = keep * self._growth_mps[slot] + (1.0 - keep) * change
+            self._growth_mps[slot] = np.where(
+                seen.is_new, 0.0, np.where(seen.matched, grown, self._growth_mps[slot])
+            )
+        self._size[slot] = size
+        return self._growth_mps[slot]
 
     def _tracks(self, scene: Scene, targets: _Targets, fresh: bool) -> Scores:
         t, range_m = scene.tracks, scene.range
