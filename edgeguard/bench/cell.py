@@ -18,7 +18,7 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import AttackError
 from edgeguard.redteam.inject import Outcome, attack_bag
 from edgeguard.redteam.scout import Detector, Way
-from edgeguard.replay import EVENTS, SIM_ENGINE, replay
+from edgeguard.replay import EVENTS, replay
 from edgeguard.types import Channel, EgoMotion
 
 SAME_NS = 500_000_000
@@ -179,14 +179,9 @@ def way(bag: Path) -> list[tuple[int, float]]:
 
 def _engine(name: str) -> Detector:
     if name not in _engines:
-        if name == SIM_ENGINE:
-            from edgeguard.sim.detector import SimDetector
+        from edgeguard.engine import open_engine
 
-            _engines[name] = SimDetector()
-        else:
-            from edgeguard.engine import open_engine
-
-            _engines[name] = open_engine(name)
+        _engines[name] = open_engine(name)
     return _engines[name]
 
 

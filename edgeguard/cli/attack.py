@@ -57,10 +57,6 @@ def attack(
 
 
 def _open(name: str) -> Detector:
-    if name == "sim_detector":
-        from edgeguard.sim.detector import SimDetector
-
-        return SimDetector()
     from edgeguard.engine import open_engine
 
     return open_engine(name)

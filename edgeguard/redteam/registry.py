@@ -12,6 +12,7 @@ from edgeguard.redteam.decalibrate import Decalibrate
 from edgeguard.redteam.delay import Delay, LidarDelay
 from edgeguard.redteam.drop import Drop
 from edgeguard.redteam.freeze import Freeze
+from edgeguard.redteam.gradient import GRADIENT
 from edgeguard.redteam.hide import Hide
 from edgeguard.redteam.hijack import Hijack
 from edgeguard.redteam.lidar_ghost import LidarGhost
@@ -31,7 +32,7 @@ from edgeguard.redteam.stress.picture import DirtyLens, Exposure, Fog, LowSun, N
 _KINDS: tuple[type[Attack] | type[Pair], ...] = (
     Freeze, Replayed, Delay, Drop, Blind, Blackout, Phantom, Projection, Hide, Sticker, Hijack, Decalibrate,
     LidarRemove, LidarGhost, LidarShift, LidarSaturation, LidarDelay, RadarGhost, ClassFlip, Overload, Vanish,
-    Conjure,
+    Conjure, *GRADIENT,
 )  # fmt: skip
 
 KINDS: dict[str, Callable[[], Attack | Pair]] = {a.kind: a for a in _KINDS}

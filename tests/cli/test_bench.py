@@ -24,7 +24,7 @@ def test_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small(*, quick: bool, bags: Sequence[Drive]) -> list[Cell]:
         assert quick and [d.bag for d in bags] == [str(bag)] and bags[0].engine == "sim_detector"
-        return [Cell(bags[0], Role.CLEAN), Cell(bags[0], Role.ATTACK, "hide", 1.2, 1.0)]
+        return [Cell(bags[0], Role.CLEAN), Cell(bags[0], Role.ATTACK, "blackout", 1.2, 1.0)]
 
     monkeypatch.setattr(matrix, "cells", small)
     options = ["--bag", str(bag), "--engine", "sim_detector", "--jobs", "1", "--out", str(tmp_path / "out")]
@@ -33,10 +33,9 @@ def test_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 of 1 successful attacks detected (1 tried)" in ran.output
     made = json.loads((tmp_path / "out/results.json").read_text())
     (row,) = made["attacks"]
-    assert row["kind"] == "hide" and row["fooled"] == row["detected"] == 1
-    assert row["time_p95_s"] <= 0.5 and row["first"] == {"object_agreement": 1}
+    assert row["kind"] == "blackout" and row["fooled"] == row["detected"] == 1
     assert row["metres_p95"] == pytest.approx(8.0 * row["time_p95_s"], rel=0.3)
-    assert "`hide`" in (tmp_path / "out/results.md").read_text()
+    assert "`blackout`" in (tmp_path / "out/results.md").read_text()
     assert "1 of 1 successful attacks detected" in (tmp_path / "out/report.html").read_text()
 
 
