@@ -12,7 +12,6 @@ from typing import Any
 from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import parts
 from edgeguard.redteam.registry import KINDS, STRESS
-from edgeguard.replay import SIM_ENGINE
 from edgeguard.types import Channel
 
 DURATION_S = 7.0
@@ -25,7 +24,7 @@ QUICK_SCENES = ("car_following", "crossing_person")
 QUICK_STRESS_SCENES = ("car_following",)
 SEEDS = (101, 102)
 """The world's. Training takes from 1000 up, its own judging 900 to 905; nothing is calibrated."""
-REAL_ENGINE = "yolox_nano"
+SIM_ENGINE, REAL_ENGINE = "sim_detector", "yolox_nano"
 
 
 class Role(str, Enum):
