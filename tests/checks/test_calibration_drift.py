@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDriftSettings
+from edgeguard.evidence.accumulate import NEUTRAL_SCORE
 from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.verdict import Cause, Level
 from tests.checks.street import late_lidar, scores, street, told, turned_lidar
@@ -30,17 +31,17 @@ def test_a_sound_calibration_is_not_strange(shared: Path) -> None:
     ("turn", "axis", "sign"),
     [({"yaw_deg": 1.0}, "right", 1), ({"yaw_deg": -1.0}, "right", -1), ({"pitch_deg": -1.0}, "down", 1)],
 )
-def test_a_degree_off_is_measured_and_reported(
+def test_a_degree_off_is_measured_and_borne(
     shared: Path, turn: dict[str, float], axis: str, sign: int
 ) -> None:
     found = scores(drift(), turned_lidar(street(shared), **turn))
     assert found[-1].detail[f"bias_{axis}_deg"][0] == pytest.approx(sign, abs=0.3)
-    assert told(found).min() > 4.0
+    assert told(found).max() < NEUTRAL_SCORE
 
 
 def test_it_asks_for_caution_and_names_calibration(shared: Path) -> None:
     monitor = Monitor(MonitorSettings(calibration="none"))
-    verdicts = [monitor.step(f) for f in turned_lidar(street(shared), yaw_deg=1.0)]
+    verdicts = [monitor.step(f) for f in turned_lidar(street(shared), yaw_deg=1.8)]
     own = [a for v in verdicts for a in v.alarms if a.check == "calibration_drift"]
     assert own
     assert {a.cause for a in own} == {Cause.CALIBRATION}
