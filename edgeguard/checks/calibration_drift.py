@@ -6,7 +6,8 @@ many bodies and frames: one odd object, or an attack on one, does not move it. A
 and no attack: it asks for caution at most, and `bias_px` is what other checks may widen gates by.
 
 It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in (a
-quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. Roll and shifts of the sensor's place show as far as they move outlines.
+quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. Roll and
+shifts of the sensor's place show as far as they move outlines.
 
 Unobservable: few outlines, a picture without edges at them (night, fog), two shifts that fit about alike, too
 short a window.
