@@ -117,8 +117,8 @@ class Monitor:
         self._last_grounds: dict[_Key, _Grounds] = {}
         self._grounds_now: dict[_Key, _Grounds] = {}
         self._builder = SceneBuilder(settings.scene)
-        self._checks: tuple[Check, ...] = self._make_checks(settings)
         self._calibration, measured = self._thresholds(settings)
+        self._checks: tuple[Check, ...] = self._make_checks(settings)
         self._evidence = Evidence(settings.evidence, len(self._checks), measured)
 
     @property
@@ -143,13 +143,21 @@ class Monitor:
             self._builder = SceneBuilder(settings.scene)
         old, new = self._settings.checks, settings.checks
         kept = {c.name: c for c in self._checks if getattr(old, c.name) == getattr(new, c.name)}
+        if settings.calibration != self._settings.calibration:
+            kept.pop("input_distribution", None)
         self._checks = tuple(kept.get(c.name, c) for c in self._make_checks(settings))
         self._evidence.apply(settings.evidence, len(self._checks), measured)
         self._settings = settings
         self._camera = None
 
     def _make_checks(self, settings: MonitorSettings) -> tuple[Check, ...]:
-        return make_checks(settings.checks, engine=self._engine, second_engine=self._second_engine)
+        checks, calibration = settings.checks, self._calibration
+        # Of other vehicles' pictures nothing follows for this one's.
+        if calibration is not None and not (calibration.general or checks.input_distribution.calibrated):
+            usual = {f"{m}_{k}": v for m, u in calibration.inputs.items() for k, v in u.model_dump().items()}
+            inputs = checks.input_distribution.model_copy(update=usual)
+            checks = checks.model_copy(update={"input_distribution": inputs})
+        return make_checks(checks, engine=self._engine, second_engine=self._second_engine)
 
     def _thresholds(
         self, settings: MonitorSettings
@@ -160,7 +168,8 @@ class Monitor:
         )
         if calibration is None:
             return None, None
-        return calibration, calibration.thresholds(evidence.false_alarms_per_hour, self.check_names)
+        names = list(type(settings.checks).model_fields)
+        return calibration, calibration.thresholds(evidence.false_alarms_per_hour, names)
 
     def reset(self) -> None:
         """Forget everything seen: a new drive begins."""

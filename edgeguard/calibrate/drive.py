@@ -14,6 +14,7 @@ from edgeguard.assembler import FrameAssembler
 from edgeguard.bags import BagReader
 from edgeguard.calibrate.debounce import Debounce
 from edgeguard.checks import Scores
+from edgeguard.checks.input_distribution import MEASURES, look
 from edgeguard.errors import BagError
 from edgeguard.evidence import Evidence
 from edgeguard.evidence.thresholds import NONE, Key
@@ -55,6 +56,7 @@ class DriveLog:
         tracks, lidar_objects: how many there were.
         camera: the camera that it was recorded with.
         engine: what made the detections; None where the recording held them.
+        inputs: (W, 4) `MEASURES` of the pictures, averaged over windows of the check's memory.
     """
 
     name: str
@@ -64,6 +66,7 @@ class DriveLog:
     lidar_objects: int = 0
     camera: CameraModel | None = None
     engine: str | None = None
+    inputs: F64 = field(default_factory=lambda: np.zeros((0, len(MEASURES))))
     _peaks: dict[Key, list[tuple[int, F64]]] = field(default_factory=dict)
 
     def peaks(self, key: Key) -> list[tuple[int, F64]]:
@@ -146,12 +149,16 @@ class _Recorder:
         self._rows: dict[Key, list[tuple[I64, int, float, F64, F64, F64]]] = {}
         self._seen: dict[SubjectKind, set[int]] = {kind: set() for kind in SubjectKind}
         self._scene: Scene | None = None
+        self._looks: list[F64] = []
+        self._window_s = settings.checks.input_distribution.memory_s
 
     def step(self, frame: Frame) -> None:
         self._scene = None
         self._monitor.step(frame)
         scene = self._scene
         if scene is not None:
+            if scene.pixels is not None:
+                self._looks.append(look(scene))
             for kind, ids, count in self._debounce.counts(scene):
                 self._keep(scene, (Debounce.name, kind), ids, count, count)
             self._seen[SubjectKind.TRACK].update(scene.tracks.id.tolist())
@@ -177,6 +184,10 @@ class _Recorder:
         log.tracks, log.lidar_objects = (
             len(self._seen[k]) for k in (SubjectKind.TRACK, SubjectKind.LIDAR_OBJECT)
         )
+        if self._looks:
+            span_s = log.hours * 3600.0
+            windows = np.array_split(np.array(self._looks), max(1, round(span_s / self._window_s)))
+            log.inputs = np.array([w.mean(axis=0) for w in windows if len(w)])
         for key, rows in self._rows.items():
             ids = np.concatenate([r[0] for r in rows])
             size = [len(r[0]) for r in rows]

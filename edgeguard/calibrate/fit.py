@@ -11,14 +11,16 @@ import numpy as np
 from edgeguard import __version__
 from edgeguard.calibrate.debounce import Debounce
 from edgeguard.calibrate.drive import DriveLog
+from edgeguard.checks.input_distribution import MEASURES
 from edgeguard.errors import EdgeGuardError
-from edgeguard.evidence.thresholds import Calibration, Camera, Drive, Key, Tail
+from edgeguard.evidence.thresholds import Calibration, Camera, Drive, Key, Tail, Usual
 from edgeguard.monitor import MonitorSettings, digests
 from edgeguard.verdict import SubjectKind
 
 _TAIL_SHARE = 0.25
 _TAIL_LEAST, _TAIL_MOST = 10, 40
 CONFIDENCE = 0.95
+_LEAST_SPREAD = 0.1
 
 
 def fit(
@@ -62,6 +64,7 @@ def fit(
         max_step_evidence=settings.evidence.max_step_evidence,
         digests={check: d for check, d in digests(settings).items() if check in tails},
         tails=tails,
+        inputs=_inputs(logs),
     )
 
 
@@ -95,6 +98,25 @@ def held_out(
         rest = fit([*logs[:i], *logs[i + 1 :]], settings, made="")
         total += alarms(log, rest.thresholds(budget, checks))
     return total
+
+
+def _inputs(logs: Sequence[DriveLog]) -> dict[str, Usual]:
+    """Mean and spread of what pictures measured: each drive counts alike, however long it was."""
+    drives = [log.inputs for log in logs if len(log.inputs)]
+    out: dict[str, Usual] = {}
+    if not drives:
+        return out
+    for i, name in enumerate(MEASURES):
+        means = np.array([d[:, i].mean() for d in drives])
+        if np.isnan(means).any():
+            continue
+        within = float(np.mean([d[:, i].var() for d in drives]))
+        between = float(means.var(ddof=1)) * (1 + 1 / len(means)) if len(means) > 1 else 0.0
+        mean = float(means.mean())
+        # One town on one day is hardly spread at all.
+        spread = max(math.sqrt(within + between), _LEAST_SPREAD * mean, 1e-3)
+        out[name] = Usual(mean=round(mean, 4), spread=round(spread, 4))
+    return out
 
 
 def _tail(logs: Sequence[DriveLog], settings: MonitorSettings, key: Key) -> Tail | None:

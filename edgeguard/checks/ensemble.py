@@ -25,8 +25,7 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
-from edgeguard.checks.view import NO_ENGINE, Engine, Schedule, compare
-from edgeguard.config import Settings
+from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.types import Channel, Detections
@@ -35,32 +34,17 @@ from edgeguard.verdict import Cause, SubjectKind
 _CAMERA = np.array([list(Channel).index(Channel.CAMERA)], np.int64)
 # Surprisal, nats: confirmed and lost; never confirmed; an object that only the second engine sees.
 _LOST = 6.0
-_NEVER = 2.2
-_EXTRA = 3.0
+_NEVER = 2.9
+_EXTRA = 3.5
 _SURE = 0.8
 _DISAGREES = 0.7
 
 
-class EnsembleSettings(Settings):
-    """Parameters of `ensemble`."""
+class EnsembleSettings(ViewSettings):
+    """Parameters of `ensemble`; its engine is another network than the one that makes the detections."""
 
-    engine: str = Field(
-        NO_ENGINE,
-        min_length=1,
-        description="second engine, a name under engines/ or a path: another network than the one that makes "
-        "the detections; none: the check can tell nothing",
-    )
-    period_s: float = Field(
-        1.0, gt=0, le=60, description="time between looks; an inference each: shorter finds sooner, s"
-    )
-    alert_period_s: float = Field(
-        0.1, gt=0, le=60, description="time between looks while the last one disagreed, s"
-    )
     min_height_px: float = Field(
         70.0, gt=1, description="height of a box below which networks differ in good faith, px"
-    )
-    min_confidence: float = Field(
-        0.6, ge=0, le=1, description="confidence below which networks differ in good faith"
     )
 
 

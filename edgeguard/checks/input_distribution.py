@@ -39,6 +39,11 @@ _DEGREES = 4.0
 class InputDistributionSettings(Settings):
     """Parameters of `input_distribution`: what the calibrated drives showed, and how long to average."""
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether any measure has a spread."""
+        return any(getattr(self, f"{m}_spread") > 0 for m in MEASURES)
+
     memory_s: float = Field(
         5.0, gt=0, le=600, description="time over which measures are averaged; shorter tunnels are ignored, s"
     )
@@ -96,11 +101,7 @@ class InputDistribution:
         return [Scores(SubjectKind.STREAM, _CAMERA, np.array([score]), (Cause.WEATHER,), detail)]
 
     def _learn(self, scene: Scene) -> None:
-        assert scene.pixels is not None
-        count = np.nan
-        if scene.frame.detections is not None:
-            count = float(np.count_nonzero(scene.frame.detections.score >= _CONFIDENT))
-        new = np.append(measure(scene.pixels), count)
+        new = look(scene)
         known = ~np.isnan(new)
         keep = np.exp(-scene.dt_s / self.settings.memory_s)
         self._known_s += scene.dt_s
@@ -111,6 +112,16 @@ class InputDistribution:
         worst = max(MEASURES, key=lambda m: np.nan_to_num(measured[f"{m}_sigma"]))
         value, sigma = measured[worst], measured[f"{worst}_sigma"]
         return f"{worst} of {value:.3g} lies {sigma:.1f} standard deviations from the calibrated drives'"
+
+
+def look(scene: Scene) -> F64:
+    """Return (4,) the frame's `MEASURES`, NaN where there is nothing to measure."""
+    new = np.full(len(MEASURES), np.nan)
+    if scene.pixels is not None:
+        new[:3] = measure(scene.pixels)
+    if scene.frame.detections is not None:
+        new[3] = np.count_nonzero(scene.frame.detections.score >= _CONFIDENT)
+    return new
 
 
 def measure(pixels: U8) -> F64:

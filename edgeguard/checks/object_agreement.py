@@ -55,6 +55,8 @@ _SHARED = 0.35
 _FLICKER = 0.15
 _GLIMPSE_S = 0.1
 _GLIMPSED = 0.25
+# What overlaps less only brushes it.
+_BRUSHED = 0.3
 _BODY = 0.6
 _INSIDE_PX = 8.0
 _LEAVING_S = 0.3
@@ -141,7 +143,8 @@ class ObjectAgreement:
         reach = np.where(_STRICT[t.label], 36.0, 20.0)
         never = _NEVER[objects.GROUP[t.label]] * clamp((reach - scene.size_range) / 6.0, 0.0, 1.0)
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
-        never *= clamp(1.0 - habits.agreed_s(t.slot) / _GLIMPSE_S, _GLIMPSED, 1.0)
+        glimpsed_s = np.where(habits.overlap(t.slot) >= _BRUSHED, habits.agreed_s(t.slot), 0.0)
+        never *= clamp(1.0 - glimpsed_s / _GLIMPSE_S, _GLIMPSED, 1.0)
         lasting = _HELD * clamp(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
         far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
         lasting *= clamp((far - np.fmax(scene.size_range, 0.0)) / 5.0, 0.0, 1.0)

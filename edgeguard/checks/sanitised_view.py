@@ -26,8 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.checks.view import NO_ENGINE, Engine, Schedule, compare
-from edgeguard.config import Settings
+from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare
 from edgeguard.scene import Scene
 from edgeguard.types import U8, Channel, Image
 from edgeguard.verdict import Cause, SubjectKind
@@ -35,32 +34,14 @@ from edgeguard.verdict import Cause, SubjectKind
 _CAMERA = np.array([list(Channel).index(Channel.CAMERA)], np.int64)
 # Surprisal, nats, of a sure near track gone from a view, and of an object that only a view shows.
 _GONE = 6.0
-_EXTRA = 4.0
+_EXTRA = 4.5
 _SURE = 0.8
 _DISAGREES = 0.6
 
 
-class SanitisedViewSettings(Settings):
-    """Parameters of `sanitised_view`."""
+class SanitisedViewSettings(ViewSettings):
+    """Parameters of `sanitised_view`; its engine is the one that makes the detections."""
 
-    engine: str = Field(
-        NO_ENGINE,
-        min_length=1,
-        description="engine to look with, a name under engines/ or a path: what makes the detections; "
-        "none: the check can tell nothing",
-    )
-    period_s: float = Field(
-        1.0, gt=0, le=60, description="time between looks; an inference each: shorter finds sooner, s"
-    )
-    alert_period_s: float = Field(
-        0.1, gt=0, le=60, description="time between looks while one of the last disagreed, s"
-    )
-    min_height_px: float = Field(
-        60.0, gt=1, description="height of a box below which a worse picture may well lose it, px"
-    )
-    min_confidence: float = Field(
-        0.6, ge=0, le=1, description="confidence below which a worse picture may well lose a track"
-    )
     strength: float = Field(
         1.0, gt=0, le=4, description="how much worse views are: 1 hardly touches near objects, 2 much"
     )

@@ -6,13 +6,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking import boxes
 from edgeguard.types import F64, I64, Detections, Image
 
 NO_ENGINE = "none"
+
+
+class ViewSettings(Settings):
+    """Parameters of any check that takes a second look."""
+
+    engine: str = Field(
+        NO_ENGINE,
+        min_length=1,
+        description="engine to look with, a name under engines/ or a path; none: the check can tell nothing",
+    )
+    period_s: float = Field(
+        1.0, gt=0, le=60, description="time between looks; an inference each: shorter finds sooner, s"
+    )
+    alert_period_s: float = Field(
+        0.1, gt=0, le=60, description="time between looks while one of the last disagreed, s"
+    )
+    min_height_px: float = Field(
+        60.0, gt=1, description="height of a box below which looks differ in good faith, px"
+    )
+    min_confidence: float = Field(
+        0.6, ge=0, le=1, description="confidence below which looks differ in good faith"
+    )
 
 
 class Engine(Protocol):

@@ -99,6 +99,13 @@ def _scale(above: Sequence[float], level: float, floor: float) -> float:
     return max((excess + max(_MIN_WITNESSES - n, 0) * floor) / max(n, _MIN_WITNESSES), floor)
 
 
+class Usual(Settings):
+    """What one measure of the pictures was on the drives."""
+
+    mean: float
+    spread: float = Field(gt=0)
+
+
 class Drive(Settings):
     """One continuous recording that a calibration saw."""
 
@@ -133,6 +140,7 @@ class Calibration(Settings):
         engine: the engine whose detections were scored; None where the recordings held them.
         digests: per check, of the parameters that its scores depend on.
         tails: per check and kind of subject.
+        inputs: per measure of `input_distribution`; empty where the drives held no pictures.
     """
 
     format: Literal["edgeguard/calibration/1"] = "edgeguard/calibration/1"
@@ -149,6 +157,7 @@ class Calibration(Settings):
     max_step_evidence: float
     digests: dict[str, str]
     tails: dict[str, dict[SubjectKind, Tail]]
+    inputs: dict[str, Usual] = {}
 
     def thresholds(self, budget: float, checks: Sequence[str]) -> dict[Key, float]:
         """Return the evidence at which each check alarms, so that all of them keep to a budget.

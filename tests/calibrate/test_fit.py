@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,8 +17,10 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.evidence import EvidenceSettings
 from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.redteam.objects import Label, plan
+from edgeguard.types import Frame
 from edgeguard.verdict import SubjectKind
 from tests.calibrate.conftest import Drive
+from tests.checks import stage
 
 KEY = ("box_motion", SubjectKind.TRACK)
 
@@ -71,6 +74,28 @@ def test_certainty_is_that_of_the_poisson_law() -> None:
     assert certify(0, 1.0) == pytest.approx(-math.log(0.05), rel=1e-6)
     assert certify(0, 10.0) == pytest.approx(0.29957, rel=1e-4)
     assert certify(3, 1.0) == pytest.approx(7.7537, rel=1e-4)
+
+
+def test_the_pictures_of_the_drives_are_what_later_ones_are_held_against(tmp_path: Path) -> None:
+    """Ten seconds by day, then by night: the calibration tells both apart, without a parameter typed."""
+    rng = np.random.default_rng(3)
+    street = np.kron(rng.integers(40, 200, (12, 40, 3)), np.ones((32, 32, 1))).astype(np.uint8)
+    street = street[: stage.HEIGHT, : stage.WIDTH]
+    car = stage.Thing("car", lambda t: (0.0, 15.0))
+
+    def drive(gain: float) -> list[Frame]:
+        shown = {"image": lambda t: cv2.convertScaleAbs(street, alpha=gain)}
+        return list(stage.drive([car], 8.0, lidar=False, **shown))
+
+    day = [observe(n, drive(gain), MonitorSettings()) for n, gain in (("a", 0.95), ("b", 1.05))]
+    path = fit(day, MonitorSettings(), made="").write(tmp_path)
+    for gain, strange in ((1.0, False), (0.15, True)):
+        monitor = Monitor(MonitorSettings(calibration=str(path)))
+        alarms_of = {a.check for f in drive(gain) for a in monitor.step(f).alarms}
+        assert ("input_distribution" in alarms_of) == strange
+    general = fit(day, MonitorSettings(), made="", general=True).write(tmp_path / "general")
+    monitor = Monitor(MonitorSettings(calibration=str(general)))
+    assert not [a for f in drive(0.15) for a in monitor.step(f).alarms if a.check == "input_distribution"]
 
 
 def test_no_drive_is_an_error() -> None:
