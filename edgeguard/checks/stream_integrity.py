@@ -1,15 +1,16 @@
 """`stream_integrity`: are the streams alive, in order, and do they still show the world?
 
 Measures, per stream: silence and age; stamps that stall, jump or run back; pictures equal to the last one or
-to an earlier one while the world moves; pictures without content (blackout, dazzle); sweeps that are thin or
-repeat; frames in which the detector boxes many times what it usually does: a flood of boxes hides the true
-ones and delays whoever must look at them. Silence and a clock that runs back are facts and score infinity;
-the rest is surprisal.
+to an earlier one while the world moves; pictures without content (blackout, dazzle); sweeps that are thin,
+repeat or are torn to noise; frames in which the detector boxes many times what it usually does: a flood of
+boxes hides the true ones and delays whoever must look at them. Silence and a clock that runs back are facts
+and score infinity; the rest is surprisal.
 
 Unobservable: never for silence; a frozen picture while nothing moves (standing still looks the same).
 Benign look-alikes: standing still, tunnel exits, auto-exposure, snow, a crowd behind a corner.
 Source: floods of boxes after Phantom Sponges (Shapira et al., WACV 2023); camera blinding and freezing after
-Petit et al. (Black Hat Europe 2015) and Cao et al. (S&P 2023).
+Petit et al. (Black Hat Europe 2015) and Cao et al. (S&P 2023); a LiDAR swamped with light after Shin et al.
+(Illusion and Dazzle, CHES 2017).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import Field
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
+from edgeguard.sight import Sight
 from edgeguard.types import F32, Channel, Frame
 from edgeguard.verdict import Cause, SubjectKind
 
@@ -43,10 +45,12 @@ _HABIT_FRAMES = 5  # of a stream, before its habits are known
 _CROWD, _GROUP = 3.0, 20.0
 # Grey levels by which a picture's parts differ, in which nobody sees anything.
 _NO_CONTRAST = 1.0
+# Columns of cells that are one sector, and cells with returns from which it tells.
+_SECTOR_CELLS, _SECTOR_TOLD = 12, 30
 _DETAIL = (
     "silent_s", "age_s", "interval_s", "equal_share", "motion", "replayed_s", "flat_share", "extreme_share",
     "contrast_grey",
-    "points_ratio", "scan_equal_share", "boxes", "usual_boxes",
+    "points_ratio", "scan_equal_share", "torn_share", "boxes", "usual_boxes",
 )  # fmt: skip
 
 
@@ -85,7 +89,7 @@ class StreamIntegrity:
 
     name = "stream_integrity"
     needs: frozenset[Channel] = frozenset()
-    sees = frozenset({"freeze", "blind", "silence", "clock", "overload"})
+    sees = frozenset({"freeze", "blind", "silence", "clock", "overload", "lidar_remove"})
 
     def __init__(self, settings: StreamIntegritySettings) -> None:
         self.settings = settings
@@ -177,6 +181,8 @@ class StreamIntegrity:
             return _blinded(m)
         if m["scan_equal_share"] > 0.98:
             return "sweep is the same as the one before"
+        if m["torn_share"] > 0.4:
+            return f"in one sector {m['torn_share']:.0%} of neighbouring returns lie at no common range"
         if m["points_ratio"] < 0.7:
             return f"sweep holds {m['points_ratio']:.0%} of its usual points"
         if m["boxes"] > 0:
@@ -321,7 +327,25 @@ class StreamIntegrity:
         if key == self._sweep_hash and len(points):
             score = 10.0
         self._sweep_hash = key
+        if scene.sight is not None:
+            torn = _torn(scene.sight[0])
+            score = max(score, _ramp(torn, 0.4, 0.6))
+            row["torn_share"] = torn
         return score
+
+
+def _torn(sight: Sight) -> float:
+    """Return the share of cells whose returns do not lie at about one range, in the worst sector.
+
+    Neighbouring rays end on one surface, but for edges and leaves; those of a sensor that is swamped with
+    foreign light end anywhere.
+    """
+    told = sight.count >= 2
+    torn = told & (sight.far > 1.5 * sight.near)
+    first = np.arange(0, told.shape[1], _SECTOR_CELLS)
+    cells = np.add.reduceat(np.count_nonzero(told, axis=0), first)
+    share = np.add.reduceat(np.count_nonzero(torn, axis=0), first) / np.maximum(cells, 1)
+    return float(np.where(cells >= _SECTOR_TOLD, share, 0.0).max())
 
 
 def _coarse(near: F32) -> F32:

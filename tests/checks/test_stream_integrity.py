@@ -233,3 +233,20 @@ def test_when_sight_returns_the_alarm_ends_and_keeps_its_reason_until_then() -> 
     found = raised(frames(50, lambda i: scenery(min(i, 15) if i < 25 else i)))
     assert {a.reason for _, a in found} == {"picture is frozen while the world moves"}
     assert max(i for i, _ in found) < 35
+
+
+def test_a_sector_of_the_sweep_that_is_swamped_with_light_is_the_lidars() -> None:
+    def swamped(i: int) -> np.ndarray:
+        xyz = sweep(i, points=20000)
+        if i < 15:
+            return xyz
+        rng = np.random.default_rng(i)
+        ahead = np.abs(xyz[:, 0]) < 0.27 * xyz[:, 2]
+        xyz[ahead] *= (rng.uniform(2, 40, ahead.sum()) / xyz[ahead, 2])[:, None]
+        return xyz
+
+    clean = raised(frames(30, cloud=lambda i: sweep(i, points=20000)))
+    assert [a for _, a in clean if a.subject.id == "lidar"] == []
+    i, alarm = first([f for f in raised(frames(30, cloud=swamped)) if f[1].subject.id == "lidar"])
+    assert 15 <= i <= 19 and alarm.cause is Cause.LIDAR
+    assert "no common range" in alarm.reason
