@@ -7,11 +7,11 @@ still see it. Ghost: a target that moves over ground, told by Doppler less the v
 odometry, else from the standing world's Doppler), in the corridor ahead, where neither camera nor LiDAR has
 anything and LiDAR sees beyond.
 
-Unobservable: no radar or no transform to it, objects too young for a speed or seen as a mere face along the
-line of sight (a wall's motion along itself has no mark), no target on them and none held;
-for ghosts, targets that stand still (bridges and manhole covers do so too), own motion unknown, or no
-LiDAR to see the place free. Motion across the line of sight has no Doppler: its share in the range rate is
-small, and what an error in bearing makes of it widens the residual.
+Unobservable: no radar or no transform to it, small boxes, objects too young for a speed or seen as a mere
+face along the line of sight (a wall's motion along itself has no mark), no target on them and none held; for
+ghosts, targets that stand still (bridges and manhole covers do so too), own motion unknown, or no LiDAR to
+see the place free. Motion across the line of sight has no Doppler: its share in the range rate is small, and
+what an error in bearing makes of it widens the residual.
 Benign look-alikes: multipath (behind walls and barriers, so not in free sight), wheels (beside the body's own
 return), guard rails (they stand still).
 Source: the radar equation's Doppler; own motion from Doppler after Kellner et al., ITSC 2013.
@@ -56,6 +56,9 @@ class RadarAgreementSettings(Settings):
     max_range_m: float = Field(60.0, gt=1, le=300, description="range beyond which nothing can be told, m")
     doppler_sigma_mps: float = Field(
         0.4, gt=0, le=5, description="noise of a target's Doppler, m/s; larger doubts less"
+    )
+    min_height_px: float = Field(
+        32.0, gt=1, description="height of a box below which its growth tells no speed, px"
     )
     speed_sigma_mps: float = Field(
         1.2, gt=0, le=10, description="noise of a LiDAR object's speed, m/s; larger doubts less"
@@ -179,6 +182,8 @@ class RadarAgreement:
         sigma = np.hypot(self.settings.speed_sigma_mps, _GROWTH_SIGMA * range_m)
         told = t.matched & scene.asserted & ~scene.truncated & (scene.hidden < 0.3) & np.isfinite(range_m)
         told &= (objects.GROUP[t.label] == _VEHICLE) & (t.hits >= 6)
+        # Of a small box, a pixel of noise is a growth of many metres a second.
+        told &= t.height >= self.settings.min_height_px
         kind = SubjectKind.TRACK
         self._held[kind][t.slot[t.is_new]] = 0.0
         return self._compare(scene, kind, t.id, t.slot, center, size, rate, sigma, told, targets, fresh)
