@@ -108,6 +108,28 @@ def test_what_the_camera_hardly_believed_in_may_go() -> None:
     assert not disagreements(drive([doubted], 2.6))
 
 
+def test_what_the_camera_was_about_to_let_go_of_may_go() -> None:
+    """Sure for seconds, doubted in the last frames: the last score says more than the mean."""
+    fading = replace(AHEAD, score=lambda t: 0.9 if t < 1.8 else 0.3 if t < ONSET_S else 0.0)
+    assert not disagreements(drive([fading], 3.0))
+
+
+def test_what_overtakes_comes_into_view_without_having_stood_up_there() -> None:
+    """A car that the camera never boxes, first held where it enters the picture from the right."""
+    passing = Thing("car", lambda t: (4.1, 7.6 + 8.0 * (t - ONSET_S)), score=lambda t: 0.0)
+    late = (f for f in drive([AHEAD, passing], 4.0))
+    frames = [
+        f if (f.stamp_ns - START_NS) * 1e-9 >= ONSET_S else next(lidar_loses([f], 1, since=0)) for f in late
+    ]
+    assert not disagreements(frames)
+
+
+def test_a_person_that_stands_in_it_does_not_bear_out_a_car() -> None:
+    ghost = Thing("car", lambda t: (0.5, 15.0), score=lambda t: 0.9 if t >= ONSET_S else 0.0)
+    person = Thing("person", lambda t: (0.8, 14.0), 0.6, 1.75, 0.6, score=lambda t: 0.0)
+    assert first(lidar_loses(drive([person, ghost], 3.0), 1, since=0.0), SubjectKind.TRACK) <= 0.5
+
+
 def test_what_lidar_found_if_only_for_a_moment_is_no_invention() -> None:
     far = Thing("car", lambda t: (0.5, 27.0))
 
