@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
@@ -19,7 +21,7 @@ from ros_nodes import qos
 from ros_nodes.clock import clock_ns
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
-from ros_nodes.verdict_msg import from_message, status_level, to_time
+from ros_nodes.verdict_msg import from_message, status_level
 
 DIAGNOSTICS_EVERY = 3
 """Ticks between two diagnostics where nothing changes: above 5 Hz."""
@@ -27,6 +29,14 @@ DIAGNOSTICS_EVERY = 3
 
 COUNT_EVERY = 4 * DIAGNOSTICS_EVERY
 """Ticks between two counts of monitors."""
+
+
+STOP = {stop: bytes(serialize_message(Bool(data=stop))) for stop in (False, True)}
+"""Both words of the fail-safe as they go out: made once, said twenty times a second."""
+
+_STAMP = struct.Struct("<iI")
+_STAMP_AT = 4
+"""Where a header's stamp stands in a serialised message: behind the encapsulation."""
 
 
 class FailSafeNode(Node):
@@ -58,7 +68,7 @@ class FailSafeNode(Node):
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self._reported: tuple[int, tuple[str, ...], Decision] | None = None
-        self._report_msg = DiagnosticArray()
+        self._report_data = bytearray()
         self._monitors = 0
         self._ticks = 0
         self.tick()
@@ -105,7 +115,7 @@ class FailSafeNode(Node):
         return response
 
     def _publish(self, decision: Decision) -> None:
-        self._stop.publish(Bool(data=decision.stop))
+        self._stop.publish(STOP[decision.stop])
         changed = decision.transition is not None
         if changed:
             self._tell(decision)
@@ -124,9 +134,10 @@ class FailSafeNode(Node):
         content = (monitors, self._failsafe.sources, dataclasses.replace(decision, now_ns=0, transition=None))
         if content != self._reported:
             self._reported = content
-            self._report_msg = _diagnostics(decision, monitors, self._failsafe.sources)
-        self._report_msg.header.stamp = to_time(decision.now_ns)
-        self._diagnostics.publish(self._report_msg)
+            told = _diagnostics(decision, monitors, self._failsafe.sources)
+            self._report_data = bytearray(serialize_message(told))
+        _STAMP.pack_into(self._report_data, _STAMP_AT, *divmod(decision.now_ns, 1_000_000_000))
+        self._diagnostics.publish(bytes(self._report_data))
 
     def _tell(self, decision: Decision) -> None:
         change = decision.transition
