@@ -58,10 +58,16 @@ def of_world(engine: Engine, prepared: Prepared, samples: list[Sample]) -> Itera
             found = boards(engine, bgr, i)[:1]
         elif prepared.on == VEHICLES:
             nearest = View(None, lambda: engine, Image(0, "", bgr), None).nearest_vehicle()
-            found = np.zeros((0, 4)) if nearest is None else nearest[None]
+            found = np.zeros((0, 4)) if nearest is None or not ahead(nearest, bgr) else nearest[None]
         else:
             found = boxes(engine, bgr, prepared.on)
         yield from (Target(bgr, box) for box in found)
+
+
+def ahead(box: F64, bgr: U8) -> bool:
+    """Whether a vehicle shows its rear or front and is close: what a print on it is made for."""
+    h, w = bgr.shape[:2]
+    return bool(abs((box[0] + box[2]) / 2 - w / 2) < 0.12 * w and box[3] - box[1] > 0.1 * h)
 
 
 def drives(scenes: list[str], seeds: int, cache: Path | None) -> list[Sample]:
