@@ -315,10 +315,6 @@ def _detector(
         raise EdgeGuardError(f"{reader.path}: has no images for an engine to look at. Leave out --engine")
     if engine == NO_ENGINE:
         return None
-    if engine == SIM_ENGINE:
-        from edgeguard.sim.detector import SimDetector
-
-        return SimDetector()
     if isinstance(engine, str):
         from edgeguard.engine import open_engine
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgeguard.redteam.inject import Outcome
+    from edgeguard.redteam.scout import Detector
     from edgeguard.report import Summary
 
 SCENE = "car_following"
+ENGINE = "sim_detector"
 DURATION_S = 0.8
 ATTACKS = (
-    ("hide", 1.6),
+    ("patch_hide", 1.6),
     ("freeze", 3.0),
     ("phantom", 4.4),
     ("blind", 5.8),
@@ -68,7 +70,7 @@ def demo(
     )
     for name in ("clean", "attacked"):
         console.print(f"  {out / f'{name}_report' / 'report.html'}", soft_wrap=True, highlight=False)
-    note = "A small simulated world, and a detector that knows its paint: it shows, it measures nothing."
+    note = "A small simulated world, and a small network trained on it: it shows, it measures nothing."
     console.print(f"[dim]{note} {time.monotonic() - began:.0f} s.[/dim]")
 
 
@@ -82,7 +84,6 @@ def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Su
 
     from edgeguard.redteam.inject import attack_bag
     from edgeguard.sim.bag import write_bag
-    from edgeguard.sim.detector import SimDetector
     from edgeguard.sim.scenes import build_scene
 
     console = Console(stderr=True)
@@ -97,7 +98,7 @@ def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Su
             tell = _teller(bar, bar.add_task(f"attack: {kind}", total=None))
             step = out / "attacked" if i == len(ATTACKS) - 1 else steps / f"{i}_{kind}"
             options: dict[str, Any] = {"start_s": start, "duration_s": DURATION_S, "seed": seed}
-            outcomes.append(attack_bag(bag, step, kind, engine=SimDetector, progress=tell, **options))
+            outcomes.append(attack_bag(bag, step, kind, engine=_engine, progress=tell, **options))
             bag = step
         bar.add_task("replaying", total=None)
         attacked = _replay(bag, out / "attacked_report")
@@ -106,9 +107,14 @@ def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Su
 
 def _replay(bag: Path, out: Path) -> Summary:
     from edgeguard.replay import replay
-    from edgeguard.sim.detector import SimDetector
 
-    return replay(bag, out=out, engine=SimDetector())
+    return replay(bag, out=out, engine=ENGINE)
+
+
+def _engine() -> Detector:
+    from edgeguard.engine import open_engine
+
+    return open_engine(ENGINE)
 
 
 def _teller(bar: Any, task: Any) -> Any:

@@ -37,7 +37,7 @@ def test_an_alarm_long_after_the_end_is_not_the_attacks() -> None:
     assert caught([event(END + AFTER_NS + 1, ("late", 1))], outcome()) is None
 
 
-def test_every_attack_is_shown_and_none_overlap() -> None:
-    assert {kind for kind, _ in ATTACKS} == set(KINDS)
+def test_every_attack_shown_is_one_there_is_and_none_overlap() -> None:
+    assert {kind for kind, _ in ATTACKS} <= set(KINDS)
     starts = [start for _, start in ATTACKS]
     assert all(b - a > DURATION_S + AFTER_NS / 1e9 for a, b in zip(starts, starts[1:]))

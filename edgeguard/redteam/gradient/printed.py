@@ -134,13 +134,17 @@ class Printed:
         return not held(box, found(view, self.classes))
 
     def _choose(self, view: View) -> F64 | None:
-        if self.classes == VEHICLES:
-            return view.nearest_vehicle()
         boxes = found(view, self.classes)
         assert view.image is not None
         w, h = view.image.size
         whole = (boxes[:, :2] > 2).all(1) & (boxes[:, 2] < w - 3) & (boxes[:, 3] < h - 3)
         boxes = boxes[whole]
+        if self.classes == VEHICLES:
+            # Straight ahead a vehicle shows the face that the print is made for; beside, its flank.
+            middle = w / 2 if view.rig is None else view.rig.camera.k[0, 2]
+            boxes = boxes[(boxes[:, 0] < middle) & (boxes[:, 2] > middle)]
+            if not len(boxes):
+                return view.nearest_vehicle()
         return boxes[int(np.argmax(boxes[:, 3] - boxes[:, 1]))] if len(boxes) else None
 
 
