@@ -254,6 +254,8 @@ class _Injection:
         else:
             self._scout.earlier = deque(m for _, m in earlier)
             self._scout.message_ns = value.stamp_ns
+            if part.sensor == Channel.CAMERA:
+                self._scout.jpeg = hasattr(message, "format") and bytes(message.data[:2]) == b"\xff\xd8"
             altered = self._alter(part, message)
             if altered.message is not None:
                 store = self._reader.decoder(raw.connection).store

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
 from edgeguard import objects
 from edgeguard.lidar import Ground, fit_ground
+from edgeguard.redteam.edit import JPEG_QUALITY
 from edgeguard.rig import Rig
 from edgeguard.types import F32, F64, U8, Detections, EgoMotion, Image, PointCloud, RadarTargets
 
@@ -38,15 +40,20 @@ class View:
         image: Image | None,
         points: PointCloud | None,
         pose: F64 | None = None,
+        jpeg: bool = False,
     ) -> None:
         self.rig, self.image, self.points = rig, image, points
         self._engine = engine
+        self._jpeg = jpeg
         self.pose = pose
         """(3,) the vehicle's x, y (metres) and heading (radians) since the scout began; None unknown."""
 
     def with_image(self, bgr: U8) -> View:
-        """Return what the engine makes of other pixels in this view."""
+        """Return what the engine makes of other pixels in this view, encoded as the recording will be."""
         assert self.image is not None
+        if self._jpeg:  # fine noise may not outlive it
+            _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            bgr = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
         altered = Image(self.image.stamp_ns, self.image.frame_id, bgr)
         return View(self.rig, self._engine, altered, None, self.pose)
 
@@ -215,6 +222,7 @@ class Scout:
         earlier: the attacked sensor's messages of the last seconds before the one at hand, unaltered.
         message_ns: header stamp of the message at hand, nanoseconds.
         onset_ns: header stamp of the first message of the window, nanoseconds.
+        jpeg: whether pictures are recorded with loss.
     """
 
     rig: Rig | None
@@ -224,6 +232,7 @@ class Scout:
     earlier: deque[Any] = field(default_factory=deque)
     message_ns: int = 0
     onset_ns: int = 0
+    jpeg: bool = False
     image: Image | None = None
     points: PointCloud | None = None
     radar: RadarTargets | None = None
@@ -251,7 +260,7 @@ class Scout:
     def view(self) -> View:
         """The newest image and sweep."""
         if self._view is None:
-            self._view = View(self.rig, self.engine, self.image, self.points, self.way.pose)
+            self._view = View(self.rig, self.engine, self.image, self.points, self.way.pose, self.jpeg)
         return self._view
 
 
