@@ -49,8 +49,10 @@ class Light:
         """Measure it in a box and half of it on each side."""
         grow = (box[2:] - box[:2]) / 2
         x0, y0 = np.maximum(box[:2] - grow, 0).astype(int)
-        x1, y1 = (box[2:] + grow).astype(int)
-        grey = np.asarray(cv2.cvtColor(bgr[y0:y1, x0:x1], cv2.COLOR_BGR2GRAY), np.uint8)
+        x1, y1 = np.maximum(box[2:] + grow, 0).astype(int)
+        around = bgr[y0:y1, x0:x1]
+        # What has left the picture is lit like all of it.
+        grey = np.asarray(cv2.cvtColor(around if around.size else bgr, cv2.COLOR_BGR2GRAY), np.uint8)
         low, high = np.percentile(grey, (2, 98))
         return cls(float(low), max(float(high), float(low) + 20.0))
 
