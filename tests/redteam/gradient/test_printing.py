@@ -60,3 +60,8 @@ def test_light_is_measured_around_a_thing_and_changes_slowly() -> None:
     light = Light.around(picture, np.array([30.0, 20.0, 50.0, 40.0]))
     assert (light.low, light.high) == pytest.approx((120, 200), abs=1)
     assert Light(100.0, 200.0).after(Light(0.0, 100.0), share=0.1) == Light(10.0, 110.0)
+
+
+def test_what_has_left_the_picture_is_lit_like_all_of_it() -> None:
+    for box in ([-50.0, 5.0, -20.0, 20.0], [100.0, 5.0, 120.0, 20.0], [5.0, -40.0, 20.0, -20.0]):
+        assert Light.around(GREY, np.array(box)).low == 120
