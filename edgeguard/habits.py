@@ -11,7 +11,7 @@ from edgeguard.types import F64
 _MEMORY_S = 1.0
 # A disagreement that has lasted this long is how things are.
 _RUN_S = 1.0
-_BELIEF_MEMORY_S = 0.3
+_BELIEF_MEMORY_S = 1.0
 _FLICKER_MEMORY_S = 2.0
 # Frames' worth of agreement that a subject must earn against its own lapses.
 _PRIOR_S = 0.5
@@ -55,8 +55,12 @@ class Habits:
         return hidden
 
     def belief(self, slots: Slots) -> F64:
-        """Return (S,) the camera's score of late, or its last one if that is less."""
-        belief: F64 = np.minimum(self._belief[slots], self._last[slots])
+        """Return (S,) the camera's score of late, its last one in half if that is less.
+
+        Not the last alone: who takes an object from the camera lowers its score a frame before.
+        """
+        late = self._belief[slots]
+        belief: F64 = np.minimum(late, 0.5 * (late + self._last[slots]))
         return belief
 
     def lapses(self, slots: Slots) -> F64:
