@@ -48,9 +48,11 @@ def replay(
     Exits with 0 when every drive stayed below FAIL_SAFE (the hold at start-up does not count), 3 when one did
     not, 2 on a user's error.
     """
-    from edgeguard.replay import ReplaySettings
+    settings = None
+    if params:
+        from edgeguard.replay import ReplaySettings
 
-    settings = ReplaySettings.load(params) if params else ReplaySettings()
+        settings = ReplaySettings.load(params)
     options = {"settings": settings, "engine": engine, "topics": dict(map(_topic, topic)), "partial": partial}
     if len(bags) == 1:
         worst = _one(bags[0], out or Path(f"{_stem(bags[0])}_edgeguard"), options)
