@@ -46,6 +46,8 @@ _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
 _MAX_TARGETS = 512
 _LEAST_BREADTH = 0.25
+# A target this much nearer or farther than a track, metres or share of its range, is another thing.
+_ELSEWHERE_M, _ELSEWHERE = 4.0, 0.4
 _GROWTH_MEMORY_S = 0.5
 _VEHICLE = objects.GROUPS.index("vehicle")
 
@@ -273,7 +275,11 @@ class RadarAgreement:
             k, z = scene.rig.camera.k, np.maximum(targets.xyz[:, 2], 0.1)
             u, margin = k[0, 0] * targets.xyz[:, 0] / z + k[0, 2], 1.5 * bearing * k[0, 0]
             b = scene.tracks.xyxy
-            known |= ((u >= b[:, :1] - margin) & (u <= b[:, 2:3] + margin)).any(axis=0)
+            boxed = (u >= b[:, :1] - margin) & (u <= b[:, 2:3] + margin)
+            # A car behind the target is no cause of it; one of unknown range may be.
+            far = np.abs(scene.range[:, None] - targets.xyz[None, :, 2])
+            boxed &= ~(far > np.maximum(_ELSEWHERE_M, _ELSEWHERE * scene.range)[:, None])
+            known |= boxed.any(axis=0)
         return known
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:

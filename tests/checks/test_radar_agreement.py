@@ -127,12 +127,18 @@ def road() -> PointCloud:
     return PointCloud(START_NS, "camera_optical", xyz[xyz[:, 2] < 70].astype(np.float32))
 
 
-@pytest.mark.parametrize(("speed", "strange"), [(-8.0, True), (0.0, False)], ids=["moving", "standing"])
-def test_a_ghost_that_moves_where_the_road_is_free(speed: float, strange: bool) -> None:
+FAR = Thing("car", lambda t: (0.4, 42.0))
+
+
+@pytest.mark.parametrize(
+    ("speed", "things", "strange"),
+    [(-8.0, [ONCOMING], True), (0.0, [ONCOMING], False), (-8.0, [FAR], True)],
+    ids=["moving", "standing", "before a far car"],
+)
+def test_a_ghost_that_moves_where_the_road_is_free(speed: float, things: list[Thing], strange: bool) -> None:
     def ghost(t: float, xyz: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.vstack([xyz, [0.2, 0.6, 20.0]]), np.append(rate, speed - OWN)
 
-    things = [ONCOMING]
     frames = [
         replace(f, points=replace(road(), stamp_ns=f.stamp_ns), lidar_detections=None)
         for f in with_radar(drive(things, 3.0, own_speed=OWN), things, ghost)
