@@ -22,10 +22,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = f"no ROS 2 here: {', '.join(MISSING)} cannot be imported (wheels: x86-64, Python 3.11 to 3.13)"
     # Fast DDS locks up now and then where participants come and go (eProsima/Fast-DDS issue 6502), and takes
     # the interpreter with it. That is not the tested code's failure; one that repeats is.
-    mark = pytest.mark.skip(reason=reason) if MISSING else pytest.mark.flaky(reruns=1)
+    mark = pytest.mark.skip(reason=reason) if MISSING else pytest.mark.flaky(reruns=2)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """What fails begins afresh: the processes that a module's tests share may be what locked up."""
+    report = yield
+    if report.failed and Path(__file__).parent in item.path.parents:
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():
+            for fixture in fixtures:
+                if fixture.scope == "module":
+                    fixture.finish(item._request)
+    return report
 
 
 @pytest.fixture
