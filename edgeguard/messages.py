@@ -18,6 +18,9 @@ from edgeguard.errors import MessageError
 from edgeguard.rig import CameraModel, pose_matrix
 from edgeguard.types import F32, F64, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
 
+STAMP = slice(4, 12)
+"""Where a header's stamp stands in a serialised message: behind the encapsulation."""
+
 # ROS names a Bayer pattern by its first two rows, OpenCV by the second row's second and third pixel.
 _CONVERSIONS: dict[str, tuple[int, int | None]] = {
     "bgr8": (3, None),

@@ -29,8 +29,6 @@ from edgeguard.types import Channel, Detections, Frame, Image
 
 DEFAULT_ENGINE = "yolox_nano"
 NO_ENGINE = "none"
-SIM_ENGINE = "sim_detector"
-"""The simulated world's own, for its recordings."""
 
 EVENTS, COVERAGE, SUMMARY, REPORT = "events.jsonl", "coverage.jsonl", "summary.json", "report.html"
 

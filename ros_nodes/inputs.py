@@ -29,9 +29,6 @@ MIN_SIDE_PX = 16
 """Pictures smaller than this are no camera's, and too small to be averaged and halved."""
 
 
-_STAMP = slice(4, 12)
-"""Where a header's stamp stands in a serialised message: behind the encapsulation."""
-
 _Row = tuple[str, type, QoSProfile, "Channel | None", Callable[[Any], Any]]
 
 
@@ -167,7 +164,7 @@ class MonitorSubscriptions:
 
     def _camera_model(self, data: bytes) -> CameraModel:
         # One comes with each image, and only its stamp differs: reading each would cost a percent of a core.
-        content = data[: _STAMP.start] + data[_STAMP.stop :]
+        content = data[: messages.STAMP.start] + data[messages.STAMP.stop :]
         if self._camera is None or content != self._info:
             try:
                 msg = deserialize_message(data, CameraInfo)

@@ -15,10 +15,10 @@ from edgeguard.bags import BagReader, BagWriter
 from edgeguard.errors import EdgeGuardError, EngineError, ParameterError
 from edgeguard.replay import ReplaySettings, replay
 from edgeguard.sim.bag import write_bag
-from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.scenes import build_scene
 from edgeguard.types import Detections, Image
 from edgeguard.verdict import SCHEMA, Level
+from tests.sim.stand_in import SimDetector
 
 FILES = {"events.jsonl", "coverage.jsonl", "summary.json", "report.html"}
 SECOND = 10**9

@@ -169,7 +169,7 @@ class BagReader:
 
     def _camera_model(self, raw: RawMessage) -> Value:
         """The one of the message before where only the stamp differs, as it does on every frame of most."""
-        content = bytes(raw.data[:4]) + bytes(raw.data[12:])
+        content = bytes(raw.data[: convert.STAMP.start]) + bytes(raw.data[convert.STAMP.stop :])
         if self._camera is None or self._camera[0] != content:
             self._camera = content, cast(CameraModel, self._value(raw))
         return self._camera[1]

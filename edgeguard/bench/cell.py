@@ -14,19 +14,16 @@ import numpy as np
 
 from edgeguard.bags import BagReader
 from edgeguard.bench.matrix import DURATION_S, Cell, Drive, Role
-from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.base import AttackError
 from edgeguard.redteam.inject import Outcome, attack_bag
 from edgeguard.redteam.scout import Detector, Way
 from edgeguard.replay import EVENTS, replay
+from edgeguard.report.drive import EPISODE_GAP_NS
 from edgeguard.types import Channel, EgoMotion
+from edgeguard.verdict import Level
 
-SAME_NS = 500_000_000
-"""An alarm that returns on its subject within this is the same, as in the report of a drive."""
 HELD_S = 0.5
 """An attack has succeeded where it had its effect for so long without a break."""
-
-LEVELS = ("NOMINAL", "CAUTION", "FAIL_SAFE")
 
 _engines: dict[str, Detector] = {}
 """Open in this process."""
@@ -61,7 +58,7 @@ def run(cell: Cell, bag: Path) -> dict[str, Any]:
                     start_s=cell.start_s, duration_s=cell.duration_s, seed=cell.seed,
                 )  # fmt: skip
         except AttackError as e:
-            return {"cell": cell.to_dict(), "skipped": str(e).split(str(bag))[-1].strip(), "times": {}}
+            return failed(cell, str(e).split(str(bag))[-1].strip())
         attacked = bag if outcome is None else work / "bag"
         out = _replay(cell, attacked, work)
         shutil.rmtree(work / "bag", ignore_errors=True)
@@ -89,7 +86,7 @@ def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
 
 
 def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return each alarm once, from its first frame to its last, in the order of the first.
+    """Return each alarm once, as in the report of a drive, from first frame to last, in order of the first.
 
     `boxes` holds stamp and box of each of its frames.
     """
@@ -101,10 +98,10 @@ def episodes(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             subject = alarm["subject"]
             key = alarm["check"], f"{subject['kind']} {subject['id']}"
             last = running.get(key)
-            if last is not None and stamp - last["last_ns"] <= SAME_NS:
+            if last is not None and stamp - last["last_ns"] <= EPISODE_GAP_NS:
                 last["last_ns"] = stamp
                 last["boxes"].append([stamp, subject.get("box")])
-                last["level"] = max(last["level"], alarm["level"], key=LEVELS.index)
+                last["level"] = max(last["level"], alarm["level"], key=lambda name: Level[name])
                 continue
             running[key] = {
                 "check": alarm["check"],
@@ -185,6 +182,6 @@ def _engine(name: str) -> Detector:
     return _engines[name]
 
 
-def failed(cell: Cell, error: EdgeGuardError) -> dict[str, Any]:
-    """Return the result of a cell whose replay could not be made."""
-    return {"cell": cell.to_dict(), "skipped": str(error), "times": {}}
+def failed(cell: Cell, why: str) -> dict[str, Any]:
+    """Return the result of a cell whose attack or replay could not be made."""
+    return {"cell": cell.to_dict(), "skipped": why, "times": {}}

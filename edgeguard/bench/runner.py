@@ -105,7 +105,7 @@ def _one(cell: Cell, bag: Path) -> dict[str, Any]:
     try:
         return cells.run(cell, bag)
     except EdgeGuardError as e:
-        return cells.failed(cell, e)
+        return cells.failed(cell, str(e))
 
 
 def fingerprint() -> str:

@@ -121,7 +121,7 @@ class FreeSpace:
         told = passed | ~ground
         least, most = _COLUMNS
         count = min(max(int(np.count_nonzero(told) / (2.0 * s.min_column_rays)), least), most)
-        column = ((cloud.uv[index, 0] - inner[0]) * (count / (inner[2] - inner[0]))).astype(np.intp)
+        column = ((cloud.u[index] - inner[0]) * (count / (inner[2] - inner[0]))).astype(np.intp)
         column = np.minimum(column, count - 1)
         rays = np.bincount(column[told], minlength=count).tolist()
         open_rays = np.bincount(column[passed], minlength=count).tolist()

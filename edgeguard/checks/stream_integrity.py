@@ -296,8 +296,8 @@ class StreamIntegrity:
         if dull > 0:
             row["contrast_grey"] = contrast
         # Nothing to see at all, or much of the picture lost against what this camera usually shows.
-        bright = max(_ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
-        return max(_ramp(flat, 0.75, 0.95), bright, dull)
+        clipped = max(_ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
+        return max(_ramp(flat, 0.75, 0.95), clipped, dull)
 
     def _boxes(self, count: int, row: dict[str, float]) -> float:
         usual = _habit(self._box_counts)

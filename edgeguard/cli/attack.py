@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from edgeguard.redteam.inject import Outcome
-    from edgeguard.redteam.scout import Detector
 
 
 def attack(
@@ -38,6 +37,7 @@ def attack(
     from rich.console import Console
     from rich.progress import Progress
 
+    from edgeguard.engine import open_engine
     from edgeguard.redteam.inject import attack_bag
 
     console = Console(stderr=True)
@@ -47,19 +47,13 @@ def attack(
             bag,
             out,
             kind,
-            engine=lambda: _open(engine),
+            engine=lambda: open_engine(engine),
             start_s=start,
             duration_s=duration,
             seed=seed,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     _tell(outcome, out)
-
-
-def _open(name: str) -> Detector:
-    from edgeguard.engine import open_engine
-
-    return open_engine(name)
 
 
 def _tell(outcome: Outcome, out: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from edgeguard.cli.cores import available_cores
+
 RESULTS, TABLES, PAGE = "results.json", "results.md", "report.html"
 SHARED_BAG = Path("data/kitti_a")
 
@@ -58,7 +60,7 @@ def bench(
             if not console.is_terminal and name:
                 console.print(f"{done}/{total} {name}", highlight=False)
 
-        results = runner.run(cells, out, jobs=jobs or os.cpu_count() or 1, progress=tell)
+        results = runner.run(cells, out, jobs=jobs or available_cores(), progress=tell)
     told = document.build(
         results,
         code=runner.fingerprint(),

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgeguard.redteam.inject import Outcome
-    from edgeguard.redteam.scout import Detector
     from edgeguard.report import Summary
 
 SCENE = "car_following"
@@ -82,6 +81,7 @@ def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Su
     from rich.console import Console
     from rich.progress import Progress
 
+    from edgeguard.engine import open_engine
     from edgeguard.redteam.inject import attack_bag
     from edgeguard.sim.bag import write_bag
     from edgeguard.sim.scenes import build_scene
@@ -97,8 +97,13 @@ def _make(steps: Path, out: Path, seed: int) -> tuple[list[Outcome], Summary, Su
         for i, (kind, start) in enumerate(ATTACKS):
             tell = _teller(bar, bar.add_task(f"attack: {kind}", total=None))
             step = out / "attacked" if i == len(ATTACKS) - 1 else steps / f"{i}_{kind}"
-            options: dict[str, Any] = {"start_s": start, "duration_s": DURATION_S, "seed": seed}
-            outcomes.append(attack_bag(bag, step, kind, engine=_engine, progress=tell, **options))
+            options: dict[str, Any] = {
+                "start_s": start,
+                "duration_s": DURATION_S,
+                "seed": seed,
+                "progress": tell,
+            }
+            outcomes.append(attack_bag(bag, step, kind, engine=lambda: open_engine(ENGINE), **options))
             bag = step
         bar.add_task("replaying", total=None)
         attacked = _replay(bag, out / "attacked_report")
@@ -109,12 +114,6 @@ def _replay(bag: Path, out: Path) -> Summary:
     from edgeguard.replay import replay
 
     return replay(bag, out=out, engine=ENGINE)
-
-
-def _engine() -> Detector:
-    from edgeguard.engine import open_engine
-
-    return open_engine(ENGINE)
 
 
 def _teller(bar: Any, task: Any) -> Any:

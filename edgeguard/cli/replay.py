@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
+from edgeguard.cli.cores import available_cores
 from edgeguard.errors import EdgeGuardError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | Non
     import multiprocessing
     from concurrent.futures import Future, ProcessPoolExecutor
 
-    began, cores = time.monotonic(), jobs or _cores()
+    began, cores = time.monotonic(), jobs or available_cores()
     done: dict[Path, Future[Summary]] = {}
     # Forking a process that has threads can deadlock; the progress bar is one.
     context = multiprocessing.get_context("spawn")
@@ -130,10 +130,6 @@ def _folders(bags: list[Path], out: Path | None) -> dict[Path, Path]:
 def _size(bag: Path) -> int:
     files = bag.rglob("*") if bag.is_dir() else [bag]
     return sum(f.stat().st_size for f in files if f.is_file())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _progress() -> Progress:

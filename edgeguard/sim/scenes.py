@@ -129,28 +129,27 @@ def tunnel(d: Draft) -> Scene:
 
 def night(d: Draft) -> Scene:
     """Follow a car through a street at night, by head lamps and street lamps."""
-    d.lit = True
-    mean = d.draw(7.0, 9.0)
-    ego = _follow(d, mean, (13.0, 18.0))
-    end = mean * d.duration_s + VIEW_M
-    d.car(d.draw(90, 115), -LANE_Y, np.pi, np.full(len(d.t), d.draw(6, 8)))
-    d.walkers(int(d.rng.integers(1, 3)), 60)
-    d.parked(end - 105, GAPS)
+    ego, end = _lit_street(d, d.draw(7.0, 9.0), (13.0, 18.0))
     light = Light(ambient=0.07, headlights=0.9, lamp_spacing_m=28.0)
     return d.scene(ego, end, light=light, imager=Imager(exposure_s=0.012, max_gain=3.0))
 
 
 def rain(d: Draft) -> Scene:
     """Follow a car through heavy rain."""
+    ego, end = _lit_street(d, d.draw(6.5, 8.5), (15.0, 20.0))
+    weather = Weather(rain_mm_h=d.draw(10, 35), visibility_m=d.draw(300, 600))
+    return d.scene(ego, end, light=Light(ambient=0.6), weather=weather)
+
+
+def _lit_street(d: Draft, mean: float, gap: tuple[float, float]) -> tuple[F64, float]:
+    """Follow a car, all lamps lit, past people and parked cars; the ego's speeds, and where it ends, m."""
     d.lit = True
-    mean = d.draw(6.5, 8.5)
-    ego = _follow(d, mean, (15.0, 20.0))
+    ego = _follow(d, mean, gap)
     end = mean * d.duration_s + VIEW_M
     d.car(d.draw(90, 115), -LANE_Y, np.pi, np.full(len(d.t), d.draw(6, 8)))
     d.walkers(int(d.rng.integers(1, 3)), 60)
     d.parked(end - 105, GAPS)
-    weather = Weather(rain_mm_h=d.draw(10, 35), visibility_m=d.draw(300, 600))
-    return d.scene(ego, end, light=Light(ambient=0.6), weather=weather)
+    return ego, end
 
 
 def _arrivals(d: Draft, speed: F64, places: list[float]) -> list[float]:

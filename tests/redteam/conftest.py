@@ -12,8 +12,8 @@ from edgeguard.redteam import KINDS
 from edgeguard.redteam.base import parts
 from edgeguard.redteam.gradient import GRADIENT
 from edgeguard.sim.bag import write_bag
-from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.scenes import build_scene
+from tests.sim.stand_in import SimDetector
 
 
 @pytest.fixture(scope="session")

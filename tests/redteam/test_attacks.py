@@ -13,8 +13,8 @@ from edgeguard.bags import BagReader
 from edgeguard.redteam import KINDS, attack_bag
 from edgeguard.redteam.base import parts
 from edgeguard.redteam.registry import STRESS
-from edgeguard.sim.detector import SimDetector
 from edgeguard.types import Channel, Image, PointCloud
+from tests.sim.stand_in import SimDetector
 
 Log = list[tuple[str, int, bytes]]
 

@@ -10,8 +10,8 @@ import pytest
 from edgeguard.bags import BagReader, BagWriter
 from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam import attack_bag
-from edgeguard.sim.detector import SimDetector
 from edgeguard.types import Channel, Detections, Image
+from tests.sim.stand_in import SimDetector
 
 
 class SeesNothing:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeguard.errors import EngineError
-from edgeguard.sim.detector import SimDetector
 from edgeguard.types import Detections, Image
+from tests.sim.stand_in import SimDetector
 
 
 class Breaking:

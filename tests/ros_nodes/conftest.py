@@ -72,9 +72,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import dataclasses
 
     from edgeguard.sim.bag import write_bag
-    from edgeguard.sim.detector import SimDetector
     from edgeguard.sim.scenes import build_scene
     from tests.ros_nodes.recordings import as_driven
+    from tests.sim.stand_in import SimDetector
 
     folder = tmp_path_factory.mktemp("street")
     scene = dataclasses.replace(build_scene("car_following"), duration_s=4.0)

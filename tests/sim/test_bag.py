@@ -14,11 +14,11 @@ from edgeguard.bags import BagReader
 from edgeguard.errors import BagError
 from edgeguard.rig import Rig, TransformTree
 from edgeguard.sim.bag import write_bag
-from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.radar import Radar
 from edgeguard.sim.scenes import build_scene
 from edgeguard.sim.world import Scene
 from edgeguard.types import Channel
+from tests.sim.stand_in import SimDetector
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,8 @@ def test_unknown_scene_is_named_with_those_there_are() -> None:
 
 
 def test_jpeg_keeps_what_the_detector_needs(scene: Scene, renderer: Renderer) -> None:
-    from edgeguard.sim.detector import SimDetector
     from edgeguard.types import Image
+    from tests.sim.stand_in import SimDetector
 
     image, _ = renderer.render(50)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])

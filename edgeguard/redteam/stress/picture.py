@@ -23,7 +23,7 @@ from edgeguard.types import F32, F64, U8, Channel
 
 
 class _Picture:
-    """Alters every picture; `_alter` says how."""
+    """Alters every picture; `seen` says how."""
 
     kind = ""
     sensor = Channel.CAMERA

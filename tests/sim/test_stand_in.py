@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgeguard.sim.camera import Renderer, Visible
-from edgeguard.sim.detector import SimDetector
 from edgeguard.sim.scenes import build_scene
 from edgeguard.types import U8, Image
+from tests.sim.stand_in import SimDetector
 
 
 @pytest.fixture(scope="module")
