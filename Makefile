@@ -4,7 +4,7 @@
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
-METADATA := pyproject.toml setup.cfg setup.py
+METADATA := pyproject.toml setup.cfg setup.py $(wildcard edgeguard/compiled/*.pyx)
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 .PHONY: help demo test lint format parameters interfaces bench bench-evidence clean
@@ -67,4 +67,4 @@ $(VENV)/.dev: $(VENV)/.venv $(METADATA)
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build dist install log out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) edgeguard/compiled/*.so build dist install log out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

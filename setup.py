@@ -1,8 +1,11 @@
-"""Lists the data folders for setuptools; everything else stands in setup.cfg."""
+"""Lists what setuptools cannot read from setup.cfg: the data folders and the compiled modules."""
 
+from __future__ import annotations
+
+import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 DATA_FOLDERS = ("engines", "calibration", "config", "launch")
 
@@ -20,7 +23,22 @@ def data_files() -> list[tuple[str, list[str]]]:
     return listed
 
 
-distribution = setup(data_files=data_files())
+def extensions() -> list[Extension]:
+    """Return the compiled modules; each `edgeguard/compiled/*.pyx` is one."""
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        sys.exit("edgeguard is built with Cython: install it (pip install cython, or apt install cython3)")
+    # Fused and reordered operations would make replays differ from machine to machine.
+    options = ["-O3", "-g0", "-ffp-contract=off"]
+    modules = [
+        Extension(".".join(path.with_suffix("").parts), [path.as_posix()], extra_compile_args=options)
+        for path in sorted(Path("edgeguard/compiled").glob("*.pyx"))
+    ]
+    return cythonize(modules, build_dir="build", quiet=True)
+
+
+distribution = setup(data_files=data_files(), ext_modules=extensions())
 # colcon reads this object by its repr, and cannot read a SpecifierSet.
 for holder in (distribution, distribution.metadata):
     holder.python_requires = str(holder.python_requires)

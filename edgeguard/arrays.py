@@ -19,13 +19,3 @@ def median(x: NDArray[np.number]) -> F64:
     ordered = np.sort(x, axis=0)
     middle: F64 = (ordered[(len(x) - 1) // 2] + ordered[len(x) // 2]) / 2
     return middle
-
-
-def nanmedian(x: F64) -> F64:
-    """Return the (N, K) medians over the middle axis of (N, P, K), P >= 1, without NaN; NaN where all are."""
-    ordered = np.sort(x, axis=1)  # NaN last
-    count = np.count_nonzero(~np.isnan(x), axis=1)[:, None]
-    low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)
-    high = np.take_along_axis(ordered, count // 2, axis=1)
-    middle: F64 = ((low + high) / 2)[:, 0]
-    return middle

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeguard import objects
+from edgeguard.compiled import objects as compiled
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects
-from edgeguard.types import F64, I64, seconds
+from edgeguard.types import F64, I64, U8, seconds
 
-_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
-_PERSON = np.array([c.group == "person" for c in objects.CLASSES])
+_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES], np.uint8)
+_PERSON = np.array([c.group == "person" for c in objects.CLASSES], np.uint8)
 _MEMORY_S = 1.0
 _UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
@@ -106,8 +106,8 @@ class Bonds:
             np.where(known, gate, _UNKNOWN_FIT if whole else _UNKNOWN_PART),
         )
 
-    def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> NDArray[np.bool_]:
-        """(N, M) whether a track and an object are of two kinds, or seen beside the other's sure partner.
+    def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> U8:
+        """(N, M) 1 where a track and an object are of two kinds, or seen beside the other's sure partner.
 
         Then they are two things, however well one covers the other now.
         """
@@ -115,14 +115,12 @@ class Bonds:
         held_ns, boxed_ns = self._partner_ns[t.slot], self._track_ns[seen.slot]
         object_began = stamp_ns - np.round(seen.age_s * 1e9).astype(np.int64)
         track_began = stamp_ns - np.round(t.age_s * 1e9).astype(np.int64)
-        other_object = (partner >= 0)[:, None] & (seen.id[None, :] != partner[:, None])
-        other_object &= object_began[None, :] < held_ns[:, None]
-        other_track = (track >= 0)[None, :] & (t.id[:, None] != track[None, :])
-        other_track &= track_began[:, None] < boxed_ns[None, :]
         # A car's box is not borne out by a person that stands in it.
-        mixed = _VEHICLE[t.label][:, None] & (_PERSON[seen.label] & (seen.label >= 0))[None, :]
-        rivals: NDArray[np.bool_] = other_object | other_track | mixed
-        return rivals
+        person = _PERSON[seen.label] * (seen.label >= 0)
+        return compiled.rivals(
+            t.id, partner, held_ns, track_began, _VEHICLE[t.label],
+            seen.id, track, boxed_ns, object_began, person,
+        )  # fmt: skip
 
 
 def _row(ids: I64, wanted: I64) -> I64:

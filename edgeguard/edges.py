@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import images, points
 from edgeguard.types import F32, F64, U8
 
 STEP = 4
@@ -37,28 +38,22 @@ class DepthCells:
     cell: NDArray[np.int32]
 
 
-def depth_cells(uv: F32, z: F32, size: tuple[float, float]) -> DepthCells:
+def depth_cells(u: F32, v: F32, z: F32, size: tuple[float, float]) -> DepthCells:
     """Sort a sweep's points into cells.
 
     Args:
-        uv: (N, 2) pixels in the image.
+        u, v: (N,) columns and rows of pixels in the image.
         z: (N,) metres ahead.
         size: image width and height, pixels.
     """
     columns, rows = -int(-size[0] // _CELL_X), -int(-size[1] // _CELL_Y)
-    cell = (uv[:, 1] * np.float32(1 / _CELL_Y)).astype(np.int32) * columns
-    cell += (uv[:, 0] * np.float32(1 / _CELL_X)).astype(np.int32)
-    nearest = np.full(rows * columns, np.inf, np.float32)
-    np.minimum.at(nearest, cell, z)
-    return DepthCells(nearest.reshape(rows, columns), cell)
+    return DepthCells(*points.nearest_cells(u, v, z, rows, columns, _CELL_X, _CELL_Y))
 
 
 def side_rims(cells: DepthCells) -> NDArray[np.int64]:
     """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
-    a, b = cells.nearest[:, :-1], cells.nearest[:, 1:]
-    near, far = np.minimum(a, b), np.maximum(a, b)
-    y, x = np.nonzero((near < _MAX_RANGE_M) & (far > near * _JUMP) & (far < np.inf))
-    return np.column_stack([(x + 1) * _CELL_X, y * _CELL_Y + _CELL_Y // 2]) // STEP
+    row, column = images.side_jumps(cells.nearest, _MAX_RANGE_M, _JUMP).T
+    return np.column_stack([(column + 1) * _CELL_X, row * _CELL_Y + _CELL_Y // 2]) // STEP
 
 
 def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from edgeguard.compiled import points
 from edgeguard.config import Settings
 from edgeguard.rig import CameraModel
-from edgeguard.types import F32, F64, I64
+from edgeguard.types import F32, F64, I64, U8
 
 _DENSITY_ROW_PX = 16
 _DENSITY_COLUMN_PX = 48
 _DENSITY_QUANTILE = 0.7
+# Residuals from which a cell is no ground, metres, fit by fit: from nothing, and from the last plane on.
+_FIRST_SCALES, _SCALES = np.array([0.6, 0.4, 0.25, 0.25]), np.array([0.3, 0.25])
 
 
 class LidarSettings(Settings):
@@ -47,9 +50,7 @@ class Ground:
 
     def height(self, xyz: F32) -> F32:
         """Return (N,) heights above ground, metres."""
-        a, b, c = (np.float32(v) for v in self.plane)
-        h: F32 = a * xyz[:, 0] + b * xyz[:, 2] + c - xyz[:, 1]
-        return h
+        return points.heights(xyz, self.plane, 0.0, 0.0)[0]
 
 
 def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
@@ -61,35 +62,24 @@ def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
     Returns:
         None where too little ground is seen to tell.
     """
-    x, y, z = xyz.T.copy()
-    near = np.flatnonzero((z > 3.0) & (z < 40.0) & (np.abs(x) < 15.0) & (y > 0.3))
-    if len(near) < 100:
+    lowest, count = points.lowest(xyz, 3.0, 40.0, 15)
+    if count < 100:
         return None
-    x, y, z = x.take(near), y.take(near), z.take(near)
-    cell = (x + np.float32(15.0)).astype(np.int32) * 40 + z.astype(np.int32)
-    lowest = np.zeros(30 * 40, np.float32)
-    np.maximum.at(lowest, cell, y)  # y points down
-    seen = np.flatnonzero(lowest)
-    low = np.column_stack([seen // 40 - 14.5, lowest[seen], seen % 40 + 0.5]).astype(np.float64)
-    design = np.column_stack([low[:, 0], low[:, 2], np.ones(len(low))])
+    right, ahead = np.nonzero(lowest)
+    low = np.column_stack([right - 14.5, lowest[right, ahead], ahead + 0.5]).astype(np.float64)
     if previous is not None:
         plane = previous.plane
     else:
         # Without a plane to start from: the densest height, on a level road.
         counts, edges = np.histogram(low[:, 1], bins=np.arange(0.3, 4.0, 0.1))
         plane = np.array([0.0, 0.0, edges[int(np.argmax(counts))] + 0.05])
-    for scale in (0.6, 0.4, 0.25, 0.25) if previous is None else (0.3, 0.25):
-        u = np.abs(low[:, 1] - design @ plane) / scale
-        weight = np.where(u < 1, (1 - u**2) ** 2, 0.0)
-        if np.count_nonzero(weight) < 15:
-            return None
-        weighted = design * weight[:, None]
-        # A slight pull to level keeps the fit sane where ground is seen on one side only.
-        normal = weighted.T @ design + np.diag([1.0, 1.0, 0.0])
-        plane = np.linalg.solve(normal, weighted.T @ low[:, 1])
+    fitted = points.tukey_plane(low, plane, _FIRST_SCALES if previous is None else _SCALES, 15)
+    if fitted is None:
+        return None
+    plane, carried = fitted
     if abs(plane[0]) > 0.2 or abs(plane[1]) > 0.2:
         return None
-    return Ground(plane, int(np.count_nonzero(weight)))
+    return Ground(plane, carried)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +108,7 @@ class Clusters:
 
 def cluster(
     xyz: F32, uv: F32, height: F32, above_ground: NDArray[np.bool_], settings: LidarSettings
-) -> tuple[Clusters, NDArray[np.int32], NDArray[np.uint8]]:
+) -> tuple[Clusters, U8]:
     """Group points above ground by connected cells seen from above.
 
     Args:
@@ -128,44 +118,19 @@ def cluster(
         above_ground: (N,) whether they are clearly above it.
 
     Returns:
-        The clusters; (N,) each point's row in them, -1 for none; and the (X, Z) grid of occupied cells.
+        The clusters, and the (X, Z) grid of occupied cells.
     """
-    cell = settings.cell_m
-    columns, rows = math.ceil(80.0 / cell), math.ceil(settings.max_range_m / cell)
-    use = above_ground & (height < settings.max_height_m) & (xyz[:, 2] < settings.max_range_m)
-    use &= np.abs(xyz[:, 0]) < 39.9
-    index = np.flatnonzero(use)
-    p = xyz.take(index, axis=0)
-    place = ((p[:, 0] + 40.0) / cell).astype(np.int32) * rows + (p[:, 2] / cell).astype(np.int32)
-    occupied = np.zeros((columns, rows), np.uint8)
-    occupied.reshape(-1)[place] = 1
-    _, labels = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
-    label = np.asarray(labels, np.int32).reshape(-1).take(place)
-    count = np.bincount(label)
-    keep = np.flatnonzero(count >= settings.min_cluster_points)
-    keep = keep[keep > 0]
-    number = np.full(len(count) + 1, -1, np.int32)
-    number[keep] = np.arange(len(keep), dtype=np.int32)
-    member = np.full(len(xyz), -1, np.int32)
-    member[index] = own = number.take(label)
-    # Numbers in few bytes are sorted by radix, ten times faster than by comparison.
-    narrow = np.where(own < 0, len(keep), own).astype(np.min_scalar_type(len(keep)))
-    order = np.argsort(narrow, kind="stable")[: int(count[keep].sum())]
-    start = np.cumsum(count[keep]) - count[keep]
-    if not len(keep):
-        empty = np.zeros((0, 3))
-        zero = np.zeros(0)
-        return Clusters(empty, empty, np.zeros(0, np.int64), zero, np.zeros((0, 4)), zero), member, occupied
-    inside, p = index.take(order), p.take(order, axis=0)
-    low = np.minimum.reduceat(p, start, axis=0).astype(np.float64)
-    high = np.maximum.reduceat(p, start, axis=0).astype(np.float64)
-    pixels = uv.take(inside, axis=0)
-    box = np.concatenate(
-        [np.minimum.reduceat(pixels, start, axis=0), np.maximum.reduceat(pixels, start, axis=0)], axis=1
+    s, cell = settings, settings.cell_m
+    columns, rows = math.ceil(80.0 / cell), math.ceil(s.max_range_m / cell)
+    occupied, index, place = points.occupy(
+        xyz, height, above_ground, s.max_height_m, s.max_range_m, 39.9, cell, columns, rows
     )
-    bottom = np.minimum.reduceat(height.take(inside), start).astype(np.float64)
-    points = count[keep].astype(np.int64)
-    return Clusters(low, high, points, low[:, 2], box.astype(np.float64), bottom), member, occupied
+    count, label = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
+    flat = np.asarray(label, np.int32).reshape(-1)
+    low, high, box, bottom, many = points.bodies(
+        xyz, uv, height, index, place, flat, count, s.min_cluster_points
+    )
+    return Clusters(low, high, many, low[:, 2], box, bottom), occupied
 
 
 class DensityMap:
@@ -182,11 +147,9 @@ class DensityMap:
         self._camera = camera
         self._density: F64 | None = None
 
-    def update(self, uv: F32) -> None:
-        """Learn from one sweep's (N, 2) pixels in the image."""
-        cell = (uv[:, 1] / _DENSITY_ROW_PX).astype(np.int64) * self._columns
-        cell += (uv[:, 0] / _DENSITY_COLUMN_PX).astype(np.int64)
-        count = np.bincount(cell, minlength=self.rows * self._columns).reshape(self.rows, self._columns)
+    def update(self, u: F32, v: F32) -> None:
+        """Learn from one sweep's (N,) columns and rows of pixels in the image."""
+        count = points.counts(u, v, self.rows, self._columns, _DENSITY_COLUMN_PX, _DENSITY_ROW_PX)
         density = _upper(count) / (_DENSITY_ROW_PX * _DENSITY_COLUMN_PX)
         self._density = density if self._density is None else 0.9 * self._density + 0.1 * density
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import points
 from edgeguard.types import F32, F64
 
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
@@ -78,27 +79,39 @@ class CameraModel:
             (N, 2) float32 pixels, and (N,) whether a point lies in front of the camera and in the
             image. Pixels of points that do not are meaningless.
         """
+        half = self._cone
+        if not self.is_distorted:
+            return points.pinhole(xyz, self.k, half, self.width, self.height)
         z = xyz[:, 2]
         uv = np.zeros((len(xyz), 2), np.float32)
-        half = self._cone
         front = (z > 0.1) & (np.abs(xyz[:, 0]) < half * z) & (np.abs(xyz[:, 1]) < half * z)
-        if not self.is_distorted:
-            k = self.k.astype(np.float32)
-            inverse = 1.0 / np.where(front, z, 1.0)
-            uv[:, 0] = k[0, 0] * xyz[:, 0] * inverse + k[0, 2]
-            uv[:, 1] = k[1, 1] * xyz[:, 1] * inverse + k[1, 2]
-        elif np.any(front):
-            points = np.ascontiguousarray(xyz[front], np.float64).reshape(-1, 1, 3)
+        if np.any(front):
+            ahead = np.ascontiguousarray(xyz[front], np.float64).reshape(-1, 1, 3)
             zero = np.zeros(3)
             if self.distortion_model == "equidistant":
-                out, _ = cv2.fisheye.projectPoints(points, zero, zero, self.k, self.distortion[:4])
+                out, _ = cv2.fisheye.projectPoints(ahead, zero, zero, self.k, self.distortion[:4])
             else:
-                out, _ = cv2.projectPoints(points, zero, zero, self.k, self.distortion)
+                out, _ = cv2.projectPoints(ahead, zero, zero, self.k, self.distortion)
             uv[front] = out.reshape(-1, 2)
         inside = (
             front & (uv[:, 0] >= 0) & (uv[:, 0] < self.width) & (uv[:, 1] >= 0) & (uv[:, 1] < self.height)
         )
         return uv, inside
+
+    def project_by_column(self, xyz: F32, nearest: float) -> tuple[F32, F32, F32, F32, F32, NDArray[np.intp]]:
+        """Project points of the optical frame and sort those in the image by their column of pixels.
+
+        Args:
+            xyz: (N, 3), metres.
+            nearest: metres ahead up to which a point is left out.
+
+        Returns:
+            (M, 3) points and (M, 2) pixels, by column; (M,) u, v, z of these; and (width + 1,) the index of
+            the first point of each column.
+        """
+        if not self.is_distorted:
+            return points.pinhole_by_column(xyz, self.k, self._cone, self.width, self.height, nearest)
+        return points.by_column(xyz, *self.project(xyz), nearest, self.width)
 
 
 class TransformTree:

@@ -14,6 +14,7 @@ from pydantic import Field
 from edgeguard import edges, objects
 from edgeguard.arrays import clamp, median
 from edgeguard.bonds import Bonds
+from edgeguard.compiled import points
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
 from edgeguard.pairing import SURE_OVERLAP, Pairing
@@ -29,9 +30,9 @@ from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
-_POINT = np.dtype((np.void, 12))
 _SUPPORT_BAND = 0.35
 _ENOUGH_RETURNS = 200
+_THICKNESS = 1.12
 _APART_S = 0.5
 
 
@@ -58,6 +59,7 @@ class Cloud:
         uv: (M, 2) pixels.
         u, v, z: (M,) columns of these, as one run of memory each.
         height: (M,) above ground, metres; None where no ground was found.
+        above: (M,) whether a point is clearly above it; None likewise.
         start: (width + 1,) index of the first point of each column of pixels.
     """
 
@@ -67,29 +69,18 @@ class Cloud:
     v: F32
     z: F32
     height: F32 | None
+    above: NDArray[np.bool_] | None
     start: NDArray[np.intp]
 
     @classmethod
-    def of(cls, xyz: F32, uv: F32, camera: CameraModel) -> Cloud:
-        """Sort (M, 3) points by their (M, 2) pixels."""
-        # Numbers of two bytes are sorted by radix, several times faster than by comparison.
-        column = uv[:, 0].astype(np.uint16)
-        order = np.argsort(column, kind="stable")
-        start = np.zeros(camera.width + 1, np.intp)
-        np.cumsum(np.bincount(column, minlength=camera.width)[: camera.width], out=start[1:])
-        xyz, uv = xyz.take(order, axis=0), uv.take(order, axis=0)
-        u, v, z = uv[:, 0].copy(), uv[:, 1].copy(), xyz[:, 2].copy()
-        return cls(xyz, uv, u, v, z, None, start)
+    def of(cls, xyz: F32, camera: CameraModel) -> Cloud:
+        """Keep those of (N, 3) points of the optical frame that are in the image."""
+        xyz, uv, u, v, z, start = camera.project_by_column(xyz, _MIN_DEPTH_M)
+        return cls(xyz, uv, u, v, z, None, None, start)
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
-        x0, y0, x1, y1 = box.tolist()
-        last = len(self.start) - 1
-        a = self.start[min(max(int(x0), 0), last)]
-        b = self.start[min(max(math.ceil(x1), 0), last)]
-        u, v = self.u[a:b], self.v[a:b]
-        inside: NDArray[np.intp] = np.flatnonzero((u >= x0) & (u < x1) & (v >= y0) & (v <= y1)) + a
-        return inside
+        return points.in_box(self.u, self.v, self.start, *box.tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,30 +219,32 @@ class Scene:
     @cached_property
     def cloud(self) -> Cloud | None:
         """The points in view; None without a sweep, a camera model or a transform between them."""
-        points, rig, builder = self.frame.points, self.frame.rig, self._builder
-        if points is None or rig is None:
+        rig, builder = self.frame.rig, self._builder
+        if self.frame.points is None or rig is None:
             return None
-        xyz = _in_view(points, rig, self.settings.max_points)
+        xyz = _in_view(self.frame.points, rig, self.settings.max_points)
         if xyz is None:
             return None
-        uv, inside = rig.camera.project(xyz)
-        rows = np.flatnonzero(inside & (xyz[:, 2] > _MIN_DEPTH_M))
-        cloud = Cloud.of(xyz.take(rows, axis=0), uv.take(rows, axis=0), rig.camera)
+        cloud = Cloud.of(xyz, rig.camera)
         if self.new_sweep or builder.ground is None:
             ground = fit_ground(cloud.xyz, builder.ground)
             # A plane that no longer fits is found afresh before it is given up.
             builder.ground = ground if ground is not None else fit_ground(cloud.xyz, None)
         if builder.density is not None and self.new_sweep:
-            builder.density.update(cloud.uv)
+            builder.density.update(cloud.u, cloud.v)
         if builder.ground is None:
             return cloud
-        return replace(cloud, height=builder.ground.height(cloud.xyz))
+        lidar = self.settings.lidar
+        height, above = points.heights(
+            cloud.xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
+        )
+        return replace(cloud, height=height, above=above)
 
     @cached_property
     def _depth_cells(self) -> edges.DepthCells | None:
         if self.cloud is None or self.image_size is None:
             return None
-        return edges.depth_cells(self.cloud.uv, self.cloud.z, self.image_size)
+        return edges.depth_cells(self.cloud.u, self.cloud.v, self.cloud.z, self.image_size)
 
     @cached_property
     def side_rims(self) -> NDArray[np.int64] | None:
@@ -273,20 +266,11 @@ class Scene:
         return self._builder.ground if self.cloud is not None else None
 
     @cached_property
-    def above_ground(self) -> NDArray[np.bool_] | None:
-        """(M,) whether a point of `cloud` is clearly above ground; None where no ground was found."""
-        cloud, lidar = self.cloud, self.settings.lidar
-        if cloud is None or cloud.height is None:
+    def _clustered(self) -> tuple[Clusters, U8] | None:
+        cloud = self.cloud
+        if cloud is None or cloud.height is None or cloud.above is None:
             return None
-        above: NDArray[np.bool_] = cloud.height > lidar.ground_tolerance_m + lidar.ground_slope * cloud.z
-        return above
-
-    @cached_property
-    def _clustered(self) -> tuple[Clusters, NDArray[np.int32], U8] | None:
-        cloud, above = self.cloud, self.above_ground
-        if cloud is None or cloud.height is None or above is None:
-            return None
-        return cluster(cloud.xyz, cloud.uv, cloud.height, above, self.settings.lidar)
+        return cluster(cloud.xyz, cloud.uv, cloud.height, cloud.above, self.settings.lidar)
 
     @property
     def clusters(self) -> Clusters | None:
@@ -300,18 +284,18 @@ class Scene:
             return None
         last = self._builder.last_occupied
         if self.new_sweep:
-            self._builder.last_occupied = self._clustered[2]
-        return self._clustered[2], last
+            self._builder.last_occupied = self._clustered[1]
+        return self._clustered[1], last
 
     @cached_property
     def sight(self) -> tuple[Sight, Sight | None] | None:
         """How far the sweep saw in each direction, and the sweep before it; None without points in view."""
-        cloud, points, rig, builder = self.cloud, self.frame.points, self.frame.rig, self._builder
-        if cloud is None or points is None or rig is None:
+        cloud, sweep, rig, builder = self.cloud, self.frame.points, self.frame.rig, self._builder
+        if cloud is None or sweep is None or rig is None:
             return None
         if builder.sight is None or self.new_sweep:
             builder.last_sight = builder.sight
-            builder.sight = look(points.stamp_ns, cloud.uv, cloud.z, rig.camera)
+            builder.sight = look(sweep.stamp_ns, cloud.u, cloud.v, cloud.z, rig.camera)
         return builder.sight, builder.last_sight
 
     @property
@@ -414,7 +398,7 @@ class Scene:
         Two that were seen apart are two, however one covers the other now.
         """
         t, apart_s = self.tracks, self._builder.apart_s
-        overlap, inner = self._track_shares
+        overlap, inner = boxes.shares(t.xyxy, t.xyxy)
         surer = t.confidence > t.confidence[:, None]
         surer &= (overlap > 0.5) | (inner > 0.8)
         twin: NDArray[np.bool_] = np.logical_or.reduce(surer, axis=1)
@@ -432,9 +416,7 @@ class Scene:
     @cached_property
     def hidden(self) -> F64:
         """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        foot, nearer = self.tracks.xyxy[:, 3], self.occluding
-        overlap, inner = self._track_shares
-        return _covered(foot, foot[nearer], overlap[:, nearer], inner[:, nearer])
+        return covered_share(self.tracks.xyxy, self.occluders)
 
     @cached_property
     def foot_hidden(self) -> F64:
@@ -458,11 +440,6 @@ class Scene:
         """(K,) rows of the tracks that stand for bodies: surely and lately seen, each once."""
         t = self.tracks
         return np.flatnonzero(~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25))
-
-    @cached_property
-    def _track_shares(self) -> tuple[F64, F64]:
-        """(N, N) overlaps of tracks, and the share of each that each other covers."""
-        return boxes.shares(self.tracks.xyxy, self.tracks.xyxy)
 
     @cached_property
     def edge_px(self) -> F64:
@@ -490,24 +467,22 @@ class Scene:
             total=np.zeros(n),
             foreground=np.full(n, np.nan),
         )
-        above, label = self.above_ground, t.label
         for i, reference in enumerate(self.size_range.tolist()):
-            index = cloud.in_box(core[i])
-            out.total[i] = len(index)
-            if above is not None:
-                index = index[above[index]]
-            if not len(index):
+            z, out.total[i] = points.body_ranges(
+                cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *core[i].tolist()
+            )
+            if not len(z):
                 continue
-            z = np.sort(cloud.z[index])
-            near = _nearest_body(z)
-            if near is not None:
+            z.sort()
+            near = points.nearest_body(z, 3.0, 0.3, _THICKNESS, _ENOUGH_RETURNS)
+            if near == near:
                 out.foreground[i] = near
-                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[label[i]]
+                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[t.label[i]]
                 if not math.isfinite(reference) or abs(math.log(near / reference)) <= spread:
                     reference = near
             if math.isfinite(reference):
                 # One body: what lies about as far as its nearest face, and no further than it is long.
-                end = reference * 1.12 + 0.5 * float(objects.LENGTH[label[i]])
+                end = reference * _THICKNESS + 0.5 * float(objects.LENGTH[t.label[i]])
                 first, last = z.searchsorted(np.array([reference * 0.88, end], np.float32)).tolist()
                 out.before[i], out.on[i], out.behind[i] = first, last - first, len(z) - last
         return out
@@ -629,37 +604,16 @@ def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
 
 def covered_share(xyxy: F64, by: F64) -> F64:
     """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
-    return _covered(xyxy[:, 3], by[:, 3], *boxes.shares(xyxy, by))
+    return boxes.covered(xyxy, by, 2.0, 0.6)
 
 
-def _covered(foot: F64, by_foot: F64, overlap: F64, inner: F64) -> F64:
-    """`covered_share` of boxes with (N,) and (K,) lower edges, from their (N, K) `boxes.shares`."""
-    nearer = by_foot > (foot + 2.0)[:, None]
-    nearer &= overlap < 0.6
-    share: F64 = np.maximum.reduce(np.where(nearer, inner, 0.0), axis=1, initial=0.0)
-    return share
-
-
-def _in_view(points: PointCloud, rig: Rig, max_points: int) -> F32 | None:
+def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     """Points in the optical frame, without those behind the camera or clearly beside its view."""
-    matrix = rig.to_camera.get(points.frame_id.lstrip("/"))
+    matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
     if matrix is None:
         return None
-    xyz = points.xyz if len(points) <= max_points else points.xyz[:: -(-len(points) // max_points)]
-    if not len(xyz):
-        return xyz
-    xyz = np.ascontiguousarray(xyz)
-    to_camera = matrix[:3].astype(np.float32)
-    left, right = rig.camera.sides
-    # How far a point lies within either side; the third row only fills the form that OpenCV is fast at.
-    planes = np.array([[1.0, 0.0, -left], [-1.0, 0.0, right], [0.0, 0.0, 1.0]], np.float32) @ to_camera
-    side = cv2.transform(xyz.reshape(-1, 1, 3), planes)
-    between = (side[:, 0, 0] > 0) & (side[:, 0, 1] > 0)
-    # As one item of twelve bytes each, points are picked five times as fast.
-    xyz = xyz.view(_POINT).ravel()[between].view(np.float32)
-    if not len(xyz):
-        return xyz.reshape(-1, 3)  # OpenCV transforms nothing into a single number
-    return np.asarray(cv2.transform(xyz.reshape(-1, 1, 3), to_camera), np.float32).reshape(-1, 3)
+    xyz = sweep.xyz if len(sweep) <= max_points else sweep.xyz[:: -(-len(sweep) // max_points)]
+    return points.in_view(xyz, matrix, *rig.camera.sides)
 
 
 def _core(xyxy: F64) -> F64:
@@ -667,13 +621,3 @@ def _core(xyxy: F64) -> F64:
     w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
     x0, y0, x1, y1 = xyxy.T
     return np.column_stack([x0 + 0.2 * w, y0 + 0.1 * h, x1 - 0.2 * w, y1 - 0.05 * h])
-
-
-def _nearest_body(z: F32) -> float | None:
-    """Return the range of the nearest body that makes up a good part of some returns' sorted ranges."""
-    z = z[:: 1 + len(z) // _ENOUGH_RETURNS]
-    n = len(z)
-    count = z.searchsorted(z * np.float32(1.12), side="right") - np.arange(n)
-    enough = count >= max(3.0, 0.3 * n)
-    first = int(enough.argmax())
-    return float(z[first + int(count[first]) // 2]) if enough[first] else None

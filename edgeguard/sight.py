@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeguard.compiled import points
 from edgeguard.rig import CameraModel
 from edgeguard.types import F32, I64
 
@@ -32,23 +33,16 @@ class Sight:
     count: I64
 
 
-def look(stamp_ns: int, uv: F32, z: F32, camera: CameraModel) -> Sight:
+def look(stamp_ns: int, u: F32, v: F32, z: F32, camera: CameraModel) -> Sight:
     """Return how far a sweep saw.
 
     Args:
         stamp_ns: the sweep's stamp.
-        uv: (N, 2) pixels of the returns, inside the image.
+        u, v: (N,) columns and rows of the returns, pixels inside the image.
         z: (N,) ranges ahead, metres.
     """
     rows, columns = -(-camera.height // CELL_PX), -(-camera.width // CELL_PX)
-    cell = (uv[:, 1] / CELL_PX).astype(np.intp) * columns + (uv[:, 0] / CELL_PX).astype(np.intp)
-    near = np.full(rows * columns, np.inf, np.float32)
-    far = np.zeros(rows * columns, np.float32)
-    np.minimum.at(near, cell, z)
-    np.maximum.at(far, cell, z)
-    count = np.bincount(cell, minlength=rows * columns).astype(np.int64)
-    shape = rows, columns
-    return Sight(stamp_ns, near.reshape(shape), far.reshape(shape), count.reshape(shape))
+    return Sight(stamp_ns, *points.reach(u, v, z, rows, columns, CELL_PX))
 
 
 def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -> float:

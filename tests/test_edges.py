@@ -10,16 +10,16 @@ from edgeguard import edges
 SIZE = 400.0, 160.0
 
 
-def wall_and_box() -> tuple[np.ndarray, np.ndarray]:
+def wall_and_box() -> tuple[edges.DepthCells, np.ndarray]:
     """A wall at 20 m with a box at 10 m before it, from pixel column 160 to 240 and row 80 down."""
     u, v = (a.ravel().astype(np.float32) for a in np.meshgrid(np.arange(1, 400, 2), np.arange(2, 160, 4)))
     box = (u >= 160) & (u < 240) & (v >= 80)
-    return np.column_stack([u, v]), np.where(box, 10.0, 20.0).astype(np.float32)
+    z = np.where(box, 10.0, 20.0).astype(np.float32)
+    return edges.depth_cells(u, v, z, SIZE), z
 
 
 def test_rims_lie_on_the_box_and_nowhere_else() -> None:
-    uv, z = wall_and_box()
-    cells = edges.depth_cells(uv, z, SIZE)
+    cells, z = wall_and_box()
     sides = edges.side_rims(cells)
     assert set(sides[:, 0] * edges.STEP) == {160, 240}
     assert sides[:, 1].min() * edges.STEP >= 80
@@ -29,18 +29,18 @@ def test_rims_lie_on_the_box_and_nowhere_else() -> None:
 
 
 def test_the_road_has_no_upper_rims() -> None:
-    uv, z = wall_and_box()
-    assert not len(edges.top_rims(edges.depth_cells(uv, z, SIZE), z, np.zeros(len(z), np.float32)))
+    cells, z = wall_and_box()
+    assert not len(edges.top_rims(cells, z, np.zeros(len(z), np.float32)))
 
 
 def test_coincidence_peaks_where_the_picture_shows_the_rims() -> None:
-    uv, z = wall_and_box()
+    cells, _ = wall_and_box()
     picture = np.zeros((40, 100), np.uint8)
     picture[20:, 43:63] = 200  # the box, three gradient pixels to the right
     steps = np.arange(-6, 7)
     shifts = np.column_stack([steps, np.zeros_like(steps)])
     strength = edges.gradient(picture, down=False)
-    profile = edges.coincidence(strength, edges.side_rims(edges.depth_cells(uv, z, SIZE)), shifts)
+    profile = edges.coincidence(strength, edges.side_rims(cells), shifts)
     assert edges.peak(profile) - 6 == pytest.approx(3.0, abs=0.75)
 
 

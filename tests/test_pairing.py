@@ -23,7 +23,7 @@ def paired(tracks: list[Any], objects: list[Any], **given_: Any) -> Pairing:
         "range_gate": np.full(n, 0.8), "fit_gate": np.full(n, 0.8),
         "loyal_object": np.full(n, -1), "objects": o,
         "object_range": np.full(m, 20.0), "measured": np.ones(m, bool), "whole": True,
-        "box_range": np.full(n, np.nan), "rivals": np.zeros((n, m), bool),
+        "box_range": np.full(n, np.nan), "rivals": np.zeros((n, m), np.uint8),
     }  # fmt: skip
     return pair(**(told | given_))
 

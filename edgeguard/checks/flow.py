@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard.arrays import nanmedian
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import images
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
@@ -41,6 +41,7 @@ _MAX_ERROR = 25.0
 _MAX_GAP_S = 0.35
 # Squared residuals beyond this multiple of their median are points that were lost.
 _OUTLIER = 9.0
+_MIN_RING = 8
 
 
 def _grid() -> tuple[F64, NDArray[np.bool_]]:
@@ -129,10 +130,13 @@ class Flow:
         self._slip[t.slot[fresh]], self._growth[t.slot[fresh]] = 0.0, 0.0
         self._known_s[t.slot[fresh]] = 0.0
         fade = np.exp(-scene.dt_s / self.settings.memory_s)
-        inside = np.where((good & _INSIDE)[..., None], flow, np.nan)
         moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
-        self._slip[slot] = self._slip[slot] * fade + moved - nanmedian(inside)
-        self._growth[slot] = self._growth[slot] * fade + _growth(t.xyxy[row], flow, good)
+        self._slip[slot] = (
+            self._slip[slot] * fade + moved - images.median_flow(flow, (good & _INSIDE).view(np.uint8))
+        )
+        self._growth[slot] = self._growth[slot] * fade + images.growth(
+            t.xyxy[row], flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
+        )
         self._known_s[slot] += scene.dt_s
 
     def _scores(self, scene: Scene, row: NDArray[np.intp]) -> Scores:
@@ -197,33 +201,3 @@ def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, NDArray[np.bool_]]
     )
     good = inside & (found.ravel() > 0) & (error.ravel() < _MAX_ERROR)
     return (2.0 * (at - then)).astype(np.float64).reshape(n, p, 2), good.reshape(n, p)
-
-
-def _growth(xyxy: F64, flow: F64, good: NDArray[np.bool_]) -> F64:
-    """Fit flow = t + s·x over box and ring: (N, 3) explained and left variation, px², and growth, px.
-
-    Growth is that of the patch's half size. Without enough ring, nothing is added.
-    """
-    half = np.sqrt(np.prod(xyxy[:, 2:] - xyxy[:, :2], axis=1)) / 2
-    x = _GRID * (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
-    _, left = _similarity(x, flow, good)
-    # A few points that were lost must not hide a plane; a body's surroundings are more than a few.
-    usual = nanmedian(np.where(good, left, np.nan)[..., None])
-    good = good & (left <= _OUTLIER * usual)
-    scale, left = _similarity(x, flow, good)
-    count = np.maximum(good.sum(axis=1), 1)
-    center = np.where(good[..., None], x, 0.0).sum(axis=1, keepdims=True) / count[:, None, None]
-    spread = np.where(good, np.sum((x - center) ** 2, axis=2), 0.0).sum(axis=1) / count
-    rest = np.where(good, left, 0.0).sum(axis=1) / count
-    enough = np.count_nonzero(good & ~_INSIDE, axis=1) >= 8
-    return np.where(enough[:, None], np.column_stack([scale**2 * spread, rest, scale * half]), 0.0)
-
-
-def _similarity(x: F64, flow: F64, good: NDArray[np.bool_]) -> tuple[F64, F64]:
-    """Least-squares scales (N,) of flow over place, and squared residuals (N, P) of all points."""
-    weight = good[..., None].astype(np.float64)
-    count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
-    x = x - (weight * x).sum(axis=1, keepdims=True) / count
-    f = flow - (weight * flow).sum(axis=1, keepdims=True) / count
-    scale = (weight * x * f).sum(axis=(1, 2)) / np.maximum((weight * x * x).sum(axis=(1, 2)), 1e-9)
-    return scale, np.sum((f - scale[:, None, None] * x) ** 2, axis=2)

@@ -109,7 +109,9 @@ class LidarGhost:
         born *= np.where(together, 1.0, clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0))
         born[(pairing.own_box >= MIN_OVERLAP) & ~together] = np.nan
         born[(pairing.track_of >= 0) & ~together & np.isfinite(rush)] = 0.0
-        before = np.setdiff1d(scene.occluding, twin)
+        other = np.ones(len(scene.tracks), bool)
+        other[twin[together]] = False
+        before = scene.occluding[other[scene.occluding]]
         hidden = covered_share(box, scene.tracks.xyxy[before]) > 0.5
         born[(scene.frame.detections is None) | hidden] = np.nan
         surprise = np.fmax(born, clamp(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))

@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import images
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.sight import Sight
@@ -45,6 +46,7 @@ _HABIT_FRAMES = 5  # of a stream, before its habits are known
 _CROWD, _GROUP = 3.0, 20.0
 # Grey levels by which a picture's parts differ, in which nobody sees anything.
 _NO_CONTRAST = 1.0
+_BLOCK = 8  # pixels of `Scene.pixels` that are one patch of the picture
 # Columns of cells that are one sector, and cells with returns from which it tells.
 _SECTOR_CELLS, _SECTOR_TOLD = 12, 30
 _DETAIL = (
@@ -226,7 +228,7 @@ class StreamIntegrity:
         """Whether the world moves past the vehicle, as ego motion or LiDAR tell; None: nobody can."""
         change = float("nan")
         if scene.sight is not None and scene.new_sweep:
-            depth = _coarse(scene.sight[0].near)
+            depth = images.coarser(scene.sight[0].near, 3).ravel()
             if self._depths is not None and len(self._depths) == len(depth):
                 both = np.isfinite(depth) & np.isfinite(self._depths)
                 if np.count_nonzero(both) >= 20:
@@ -277,11 +279,10 @@ class StreamIntegrity:
     def _blinded(self, scene: Scene, row: dict[str, float]) -> float:
         pixels = scene.pixels
         assert pixels is not None
-        extreme = float(np.mean((pixels > 250) | (pixels < 5)))
-        mean, square = cv2.boxFilter(pixels, cv2.CV_32F, (8, 8)), cv2.sqrBoxFilter(pixels, cv2.CV_32F, (8, 8))
-        mean, square = mean[4::8, 4::8], square[4::8, 4::8]
-        flat = float(np.mean(square - mean**2 < 1.0))
-        contrast = float(mean.std())
+        mean, variance, clipped = images.blocks(pixels, _BLOCK, 5, 250)
+        extreme = clipped / pixels.size
+        flat = np.count_nonzero(variance < 1.0) / max(variance.size, 1)
+        contrast = float(mean.std()) if mean.size else 0.0
         row["extreme_share"], row["flat_share"] = extreme, flat
         habit, usual_contrast = _habit(self._extremes), _habit(self._contrasts) or contrast
         usual = extreme if habit is None else habit
@@ -296,8 +297,8 @@ class StreamIntegrity:
         if dull > 0:
             row["contrast_grey"] = contrast
         # Nothing to see at all, or much of the picture lost against what this camera usually shows.
-        clipped = max(_ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
-        return max(_ramp(flat, 0.75, 0.95), clipped, dull)
+        lost = max(_ramp(extreme - usual, 0.30, 0.60), _ramp(extreme, 0.75, 0.95))
+        return max(_ramp(flat, 0.75, 0.95), lost, dull)
 
     def _boxes(self, count: int, row: dict[str, float]) -> float:
         usual = _habit(self._box_counts)
@@ -321,7 +322,7 @@ class StreamIntegrity:
             score = 9.0
         if usual is None or len(points) > 0.8 * usual:
             self._sweep_sizes.append(len(points))
-        key = hash(points.xyz[::16].tobytes())
+        key = hash(points.xyz[::64].tobytes())
         row["scan_equal_share"] = float(key == self._sweep_hash)
         # Range noise never repeats, moving or not.
         if key == self._sweep_hash and len(points):
@@ -340,21 +341,7 @@ def _torn(sight: Sight) -> float:
     Neighbouring rays end on one surface, but for edges and leaves; those of a sensor that is swamped with
     foreign light end anywhere.
     """
-    told = sight.count >= 2
-    torn = told & (sight.far > 1.5 * sight.near)
-    first = np.arange(0, told.shape[1], _SECTOR_CELLS)
-    cells = np.add.reduceat(np.count_nonzero(told, axis=0), first)
-    share = np.add.reduceat(np.count_nonzero(torn, axis=0), first) / np.maximum(cells, 1)
-    return float(np.where(cells >= _SECTOR_TOLD, share, 0.0).max())
-
-
-def _coarse(near: F32) -> F32:
-    """Return the nearest range in each block of three by three cells, in one row."""
-    rows, columns = (-(-n // 3) for n in near.shape)
-    padded = np.full((3 * rows, 3 * columns), np.inf, np.float32)
-    padded[: near.shape[0], : near.shape[1]] = near
-    blocks: F32 = np.minimum.reduce(padded.reshape(rows, 3, columns, 3), axis=(1, 3)).ravel()
-    return blocks
+    return images.torn_share(sight.near, sight.far, sight.count, _SECTOR_CELLS, _SECTOR_TOLD, 1.5)
 
 
 def _blinded(m: Mapping[str, float]) -> str:
@@ -372,7 +359,7 @@ def _habit(values: Sequence[float]) -> float | None:
 
 def _ramp(value: float, low: float, high: float) -> float:
     """0 below `low`, rising to 10 nats at `high` and beyond."""
-    return float(np.clip((value - low) / (high - low), 0.0, 1.0)) * 10.0
+    return min(max((value - low) / (high - low), 0.0), 1.0) * 10.0
 
 
 def _stamp_of(frame: Frame, channel: Channel) -> int | None:

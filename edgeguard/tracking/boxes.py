@@ -1,46 +1,18 @@
-"""Arithmetic on axis-aligned `xyxy` boxes, vectorised."""
+"""Arithmetic on axis-aligned `xyxy` boxes, (N, 4) float64.
+
+`area` (N,); `intersection` and `iou` (N, M); `shares`: (N, M) intersections over unions, and the shares of
+each `a` that each `b` covers; `covered`: see `edgeguard.scene.covered_share`. An empty box has no area and
+overlaps nothing.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from edgeguard.compiled.objects import area, covered, intersection, iou, shares
 from edgeguard.types import F64
 
-
-def area(boxes: F64) -> F64:
-    """Return the (N,) areas of (N, 4) boxes; 0 for an empty one."""
-    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
-    product: F64 = size[:, 0] * size[:, 1]
-    return product
-
-
-def intersection(a: F64, b: F64) -> F64:
-    """Return the (N, M) intersection areas of (N, 4) and (M, 4) boxes."""
-    ax0, ay0, ax1, ay1 = a.T[:, :, None]
-    bx0, by0, bx1, by1 = b.T
-    w: F64 = np.minimum(ax1, bx1)
-    h = np.minimum(ay1, by1)
-    w -= np.maximum(ax0, bx0)
-    h -= np.maximum(ay0, by0)
-    np.maximum(w, 0.0, out=w)
-    np.maximum(h, 0.0, out=h)
-    w *= h
-    return w
-
-
-def iou(a: F64, b: F64) -> F64:
-    """Return the (N, M) intersections over unions."""
-    return shares(a, b)[0]
-
-
-def shares(a: F64, b: F64) -> tuple[F64, F64]:
-    """Return the (N, M) intersections over unions, and the shares of each `a` that each `b` covers."""
-    both = intersection(a, b)
-    own = area(a)[:, None]
-    union = own + (own.T if a is b else area(b))
-    union -= both
-    np.maximum(union, 1e-9, out=union)
-    return both / union, both / np.maximum(own, 1e-9)
+__all__ = ["area", "covered", "from_center", "grown", "intersection", "iou", "shares", "to_center"]
 
 
 def grown(boxes: F64, share: float | F64) -> F64:

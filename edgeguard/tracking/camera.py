@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.compiled import objects as compiled
 from edgeguard.config import Settings
 from edgeguard.tracking import boxes
 from edgeguard.tracking.assignment import linear_sum_assignment
@@ -24,6 +25,7 @@ _CONFIDENCE_S = 0.33
 _HEIGHT_CHANGE = 0.5
 _GROWTH_MEMORY_S = 0.15
 _APART = 1e3
+_OTHER_CLASS = 0.15
 
 
 class CameraTrackerSettings(Settings):
@@ -211,14 +213,21 @@ class CameraTracker:
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
         # A young track's velocity is unknown, and a long gap lets any object move: widen the overlap test.
         young = self._hits[slots] < 3
-        share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)[:, None]
-        overlap = boxes.iou(boxes.grown(predicted, share), boxes.grown(xyxy, 0.05))
-        other = objects.GROUP[self._label[slots]][:, None] != objects.GROUP[label][None, :]
+        share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)
         # Neighbours overlap in the image, but a body keeps its height from frame to frame.
-        height = np.log(np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0))
-        change = np.abs(self._bank.position[slots, 3][:, None] - height[None, :])
-        same = (overlap >= self.settings.min_iou) & (change < _HEIGHT_CHANGE + 0.5 * dt_s)
-        cost = np.where(same, 1.0 - overlap + 0.15 * other + change, _APART)
+        cost = compiled.camera_cost(
+            predicted,
+            self._bank.position[slots, 3],
+            objects.GROUP[self._label[slots]],
+            share,
+            xyxy,
+            objects.GROUP[label],
+            np.full(len(xyxy), 0.05),
+            self.settings.min_iou,
+            _HEIGHT_CHANGE + 0.5 * dt_s,
+            _OTHER_CLASS,
+            _APART,
+        )
         high = score >= self.settings.high_score
         rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
         if high.all() or len(rows) == len(slots):

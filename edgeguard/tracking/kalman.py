@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import objects as compiled
 from edgeguard.types import F64
 
 Slots = NDArray[np.intp]
@@ -34,12 +35,9 @@ class KalmanBank:
 
     def predict(self, slots: Slots, dt_s: float, acceleration_sigma: F64) -> None:
         """Move filters ahead by `dt_s` >= 0 seconds; (S, axes) acceleration standard deviations."""
-        q = acceleration_sigma**2 * dt_s
-        pv, vv = self._pv[slots], self._vv[slots]
-        self.position[slots] += dt_s * self.velocity[slots]
-        self._pp[slots] += 2 * dt_s * pv + dt_s**2 * vv + q * dt_s**2 / 3
-        self._pv[slots] = pv + (dt_s * vv + q * dt_s / 2)
-        self._vv[slots] = vv + q
+        compiled.kalman_predict(
+            self.position, self.velocity, self._pp, self._pv, self._vv, slots, dt_s, acceleration_sigma
+        )
 
     def update(self, slots: Slots, measured: F64, sigma: F64) -> tuple[F64, F64]:
         """Correct filters with (S, axes) measurements of standard deviation `sigma`.
@@ -47,12 +45,6 @@ class KalmanBank:
         Returns:
             (S, axes) residuals of the measurements, and the variances that were expected of them.
         """
-        pp, pv = self._pp[slots], self._pv[slots]
-        residual, variance = measured - self.position[slots], pp + sigma**2
-        gain_p, gain_v = pp / variance, pv / variance
-        self.position[slots] += gain_p * residual
-        self.velocity[slots] += gain_v * residual
-        self._vv[slots] -= gain_v * pv
-        self._pv[slots] = pv * (1 - gain_p)
-        self._pp[slots] = pp * (1 - gain_p)
-        return residual, variance
+        return compiled.kalman_update(
+            self.position, self.velocity, self._pp, self._pv, self._vv, slots, measured, sigma
+        )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
+from edgeguard.compiled import objects as compiled
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters
 from edgeguard.rig import Rig
@@ -18,15 +19,8 @@ from edgeguard.types import F64, I64, Detections3D, seconds
 
 CAPACITY = 256
 _ALONE_M = 2.5
+_APART = 1e3
 _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-
-# Rotation matrix of a quaternion x, y, z, w, by rows: one + two·(product + sign·product), products numbered
-# as in the 4 x 4 of all of them.
-_XX, _XY, _XZ, _XW, _YY, _YZ, _YW, _ZZ, _ZW = 0, 1, 2, 3, 5, 6, 7, 10, 11
-_FIRST = np.array([_YY, _XY, _XZ, _XY, _XX, _YZ, _XZ, _YZ, _XX])
-_SECOND = np.array([_ZZ, _ZW, _YW, _ZW, _ZZ, _XW, _YW, _XW, _YY])
-_SIGN = np.array([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
-_ONE, _TWO = np.eye(3).ravel(), np.where(np.eye(3) > 0, -2.0, 2.0).ravel()
 
 
 class LidarTrackerSettings(Settings):
@@ -70,21 +64,16 @@ class LidarBoxes:
     @classmethod
     def from_detections(cls, d: Detections3D, rig: Rig, logits: bool) -> LidarBoxes | None:
         """Transform a detector's boxes; None where the rig does not know their frame."""
-        product = (d.orientation[:, :, None] * d.orientation[:, None, :]).reshape(-1, 16)
-        rotation = product.take(_FIRST, axis=1) + _SIGN * product.take(_SECOND, axis=1)
-        rotation = (_ONE + _TWO * rotation).reshape(-1, 3, 3)
         matrix = rig.to_camera.get(d.frame_id.lstrip("/"))
         if matrix is None:
             return None
-        offset = np.einsum("nij,nkj->nki", rotation, _CORNERS * d.size[:, None, :])
-        corners = (d.center[:, None, :] + offset) @ matrix[:3, :3].T + matrix[:3, 3]
-        center = d.center @ matrix[:3, :3].T + matrix[:3, 3]
+        center, corners, extent = compiled.corners(d.center, d.size, d.orientation, matrix)
         number = objects.class_numbers(d.class_names)
         score = d.score.astype(np.float64)
         n = len(d)
         return cls(
             center=center,
-            size=corners.max(axis=1) - corners.min(axis=1) if n else np.zeros((0, 3)),
+            size=extent,
             corners=corners,
             probability=1 / (1 + np.exp(-np.minimum(np.maximum(score, -50.0), 50.0))) if logits else score,
             label=number[d.class_id] if n else np.zeros(0, np.int64),
@@ -214,25 +203,22 @@ class LidarTracker:
         slots, place = self._slots, measured.center[:, (0, 2)]
         free = np.ones(len(index), bool)
         if len(slots) and len(index):
-            gap = place[index][None, :, :] - self._bank.position[slots][:, None, :]
-            distance = np.hypot(gap[..., 0], gap[..., 1])
-            # Sizes of clusters jump as parts come into view: half their difference may be displacement.
-            size = np.hypot(measured.size[index, 0], measured.size[index, 2])
-            drift = 0.5 * np.abs(
-                size[None, :] - np.hypot(self._size[slots, 0], self._size[slots, 2])[:, None]
-            )
-            gate = self.settings.gate_m + np.minimum(drift, 2.0)
-            gate = gate + np.where(self._hits[slots] < 3, self.settings.max_speed_mps * dt_s, 0.0)[:, None]
-            label, own = measured.label[index], self._label[slots]
-            known = (own[:, None] >= 0) & (label[None, :] >= 0)
-            other = known & (objects.GROUP[own][:, None] != objects.GROUP[label][None, :])
-            # Among neighbours, the one of about its own size: a cluster's crumbs are not the cluster.
-            cost = np.where(distance < gate, distance + 1.0 * other + 0.5 * drift, 1e3)
+            young = self._hits[slots] < 3
             # Staying without a measurement has its price too: else a far-fetched pair robs a sure one.
-            alone = np.full((len(slots), len(slots)), _ALONE_M)
-            r, c = linear_sum_assignment(np.hstack([cost, alone]))
-            ok = c < len(index)
-            ok[ok] = cost[r[ok], c[ok]] < 1e3
+            cost = compiled.lidar_cost(
+                self._bank.position[slots],
+                np.hypot(self._size[slots, 0], self._size[slots, 2]),
+                self.settings.gate_m + np.where(young, self.settings.max_speed_mps * dt_s, 0.0),
+                self._label[slots],
+                measured.center[index],
+                measured.size[index],
+                measured.label[index],
+                objects.GROUP,
+                _ALONE_M,
+                _APART,
+            )
+            r, c = linear_sum_assignment(cost)
+            ok = (c < len(index)) & (cost[r, c] < _APART)
             free[c[ok]] = False
             s, m = slots[r[ok]], index[c[ok]]
             # A LiDAR places things to centimetres, but the centre of what it sees moves with the view.
@@ -274,7 +260,9 @@ class LidarTracker:
             slot=s,
             center=center,
             size=self._size[s],
-            xyxy=_project(center[:, None, :] + self._offset[s], rig),
+            # Distortion is left out: outside the image its polynomial means nothing, and inside it moves a
+            # box's edge by less than the detector's own noise.
+            xyxy=compiled.hulls(self._offset[s], center, rig.camera.k),
             velocity=self._bank.velocity[s],
             matched=self._measurement[s] >= 0,
             measurement=self._measurement[s],
@@ -287,22 +275,3 @@ class LidarTracker:
             hits=self._hits[s],
             is_new=self._id[s] >= self._first_new_id,
         )
-
-
-def _project(corners: F64, rig: Rig) -> F64:
-    """Boxes around (N, 8, 3) corners in the image, unclipped; NaN where a corner is not ahead.
-
-    Distortion is left out: outside the image its polynomial means nothing, and inside it moves a box's
-    edge by less than the detector's own noise.
-    """
-    if not len(corners):
-        return np.zeros((0, 4))
-    k = rig.camera.k
-    z = corners[..., 2]
-    ahead = np.all(z > 0.3, axis=1)
-    safe = np.where(ahead[:, None], z, 1.0)
-    u = k[0, 0] * corners[..., 0] / safe + k[0, 2]
-    v = k[1, 1] * corners[..., 1] / safe + k[1, 2]
-    out = np.stack([u.min(1), v.min(1), u.max(1), v.max(1)], axis=1)
-    out[~ahead] = np.nan
-    return out

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from edgeguard.compiled import objects as compiled
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
@@ -27,13 +30,7 @@ class TrendBank:
 
     def advance(self, dt_s: float) -> None:
         """Let `dt_s` >= 0 seconds pass: times are counted back from now."""
-        s, y = self._s, self._y
-        s[:, 2] += dt_s * (dt_s * s[:, 0] - 2.0 * s[:, 1])
-        s[:, 1] -= dt_s * s[:, 0]
-        y[:, :, 1] -= dt_s * y[:, :, 0]
-        fade = np.exp(-dt_s / self._memory_s)
-        s *= fade
-        y *= fade
+        compiled.trend_advance(self._s, self._y, dt_s, math.exp(-dt_s / self._memory_s))
 
     def add(self, slots: Slots, measured: F64) -> None:
         """Add (S, axes) measurements of now."""
@@ -42,20 +39,11 @@ class TrendBank:
 
     def slope(self, slots: Slots) -> F64:
         """Return (S, axes) slopes per second; NaN where nothing tells."""
-        s, y = self._s[slots], self._y[slots]
-        s0, s1 = s[:, :1], s[:, 1:2]
-        spread = s0 * s[:, 2:] - s1**2
-        slope = s0 * y[:, :, 1]
-        slope -= s1 * y[:, :, 0]
-        # Nothing over NaN is NaN, without the warning that dividing by 0 gives.
-        slope /= np.where(spread > 1e-9, spread, np.nan)
-        return slope
+        return compiled.trend_slope(self._s, self._y, slots)
 
     def mean(self, slots: Slots) -> F64:
         """Return (S, axes) weighted means; NaN where nothing was measured."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean: F64 = self._y[slots, :, 0] / self._s[slots, :1]
-        return mean
+        return compiled.trend_mean(self._s, self._y, slots)
 
     def count(self, slots: Slots) -> F64:
         """Return (S,) measurements in memory, faded ones in part."""
@@ -64,8 +52,4 @@ class TrendBank:
 
     def slope_sigma(self, slots: Slots, sigma: F64) -> F64:
         """Return (S, axes) standard deviations of slopes for (S, axes) of independent measurements."""
-        s = self._s[slots]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.maximum(s[:, 2] - s[:, 1] ** 2 / s[:, 0], 1e-12)
-        out: F64 = sigma / np.sqrt(spread)[:, None]
-        return out
+        return compiled.trend_slope_sigma(self._s, slots, sigma)

@@ -1,0 +1,276 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Single passes over small pictures, and over what was measured in them."""
+
+import numpy as np
+from libc.math cimport INFINITY, NAN, sqrt
+from libc.stdlib cimport abs
+
+
+def blocks(const unsigned char[:, ::1] pixels, Py_ssize_t size, int dark, int bright):
+    """Return mean and variance of each whole block of size x size pixels, and how many pixels are extreme.
+
+    Args:
+        pixels: (H, W) uint8.
+        dark, bright: values below and above which a pixel is extreme.
+
+    Returns:
+        (H // size, W // size) float64 twice, and a count over the whole picture.
+    """
+    cdef Py_ssize_t rows = pixels.shape[0] // size, columns = pixels.shape[1] // size, i, j, a, b, extreme = 0
+    cdef int[::1] total = np.empty(max(columns, 1), np.int32), square = np.empty(max(columns, 1), np.int32)
+    mean, variance = np.empty((rows, columns)), np.empty((rows, columns))
+    cdef double[:, ::1] m = mean, v = variance
+    cdef int p, t, q, dull
+    cdef double n = size * size
+    for a in range(rows):
+        total[:], square[:] = 0, 0
+        for i in range(a * size, (a + 1) * size):
+            for b in range(columns):
+                t = q = 0
+                for j in range(b * size, (b + 1) * size):
+                    p = pixels[i, j]
+                    t += p
+                    q += p * p
+                total[b] += t
+                square[b] += q
+        for b in range(columns):
+            m[a, b] = total[b] / n
+            v[a, b] = square[b] / n - m[a, b] * m[a, b]
+    for i in range(pixels.shape[0]):
+        dull = 0
+        for j in range(pixels.shape[1]):
+            dull += (pixels[i, j] < dark) | (pixels[i, j] > bright)
+        extreme += dull
+    return mean, variance, extreme
+
+
+def coarser(const float[:, :] near, Py_ssize_t size):
+    """Return the least value of each block of size x size cells, the last ones smaller."""
+    cdef Py_ssize_t rows = (near.shape[0] + size - 1) // size, columns = (near.shape[1] + size - 1) // size, i, j
+    out = np.full((rows, columns), np.inf, np.float32)
+    cdef float[:, ::1] o = out
+    for i in range(near.shape[0]):
+        for j in range(near.shape[1]):
+            if near[i, j] < o[i // size, j // size]:
+                o[i // size, j // size] = near[i, j]
+    return out
+
+
+def torn_share(
+    const float[:, :] near, const float[:, :] far, const long long[:, :] count, Py_ssize_t width, Py_ssize_t least,
+    float ratio,
+):
+    """Return the share of cells whose farthest return lies more than `ratio` times as far as the nearest, in the
+    worst sector of `width` columns in which at least `least` cells have two returns."""
+    cdef Py_ssize_t first, i, j, told, torn
+    cdef double worst = 0.0
+    for first in range(0, near.shape[1], width):
+        told = torn = 0
+        for i in range(near.shape[0]):
+            for j in range(first, min(first + width, near.shape[1])):
+                if count[i, j] >= 2:
+                    told += 1
+                    torn += far[i, j] > ratio * near[i, j]
+        if told >= least:
+            worst = max(worst, <double> torn / told)
+    return worst
+
+
+def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
+    """Return (rows, columns) float32 mean absolute Laplacian of R−G plus that of B−G per whole cell.
+
+    Args:
+        bgr: (H, W, 3) uint8. Its border is taken to be mirrored (without repeating the rim).
+        size: of a cell, pixels.
+    """
+    cdef Py_ssize_t rows = bgr.shape[0] // size, columns = bgr.shape[1] // size, h = rows * size, w = columns * size
+    cdef Py_ssize_t i, j, up, down, left
+    out = np.zeros((rows, columns), np.float32)
+    cdef float[:, ::1] o = out
+    red_green, blue_green = np.empty((h, w), np.int16), np.empty((h, w), np.int16)
+    cdef short[:, ::1] r = red_green, b = blue_green
+    cdef int[::1] line = np.empty(max(w, 1), np.int32)
+    cdef int x, y
+    cdef float share = 1.0 / (size * size)
+    if h < 2 or w < 2:
+        return out
+    for i in range(h):
+        for j in range(w):
+            r[i, j] = <short> (bgr[i, j, 2] - bgr[i, j, 1])
+            b[i, j] = <short> (bgr[i, j, 0] - bgr[i, j, 1])
+    for i in range(h):
+        up, down = i - 1 if i > 0 else 1, i + 1 if i < h - 1 else h - 2
+        for j in range(1, w - 1):
+            x = r[up, j] + r[down, j] + r[i, j - 1] + r[i, j + 1] - 4 * r[i, j]
+            y = b[up, j] + b[down, j] + b[i, j - 1] + b[i, j + 1] - 4 * b[i, j]
+            line[j] = abs(x) + abs(y)
+        for j in (0, w - 1):
+            left = 1 if j == 0 else w - 2
+            x = r[up, j] + r[down, j] + 2 * r[i, left] - 4 * r[i, j]
+            y = b[up, j] + b[down, j] + 2 * b[i, left] - 4 * b[i, j]
+            line[j] = abs(x) + abs(y)
+        for j in range(columns):
+            x = 0
+            for left in range(j * size, (j + 1) * size):
+                x += line[left]
+            o[i // size, j] += x
+    for i in range(rows):
+        for j in range(columns):
+            o[i, j] *= share
+    return out
+
+
+def side_jumps(const float[:, :] nearest, float reach, float ratio):
+    """Return (N, 2) row and column of the cells whose right neighbour's range is another's.
+
+    Args:
+        nearest: (R, C) ranges, metres; infinite where nothing is known.
+        reach: range up to which the nearer of the two counts.
+        ratio: of their ranges, from which they are two things.
+    """
+    cdef Py_ssize_t i, j, n = 0
+    cdef float a, b
+    at = np.empty((nearest.shape[0] * nearest.shape[1], 2), np.int64)
+    cdef long long[:, ::1] o = at
+    for i in range(nearest.shape[0]):
+        for j in range(nearest.shape[1] - 1):
+            a, b = nearest[i, j], nearest[i, j + 1]
+            if a > b:
+                a, b = b, a
+            if a < reach and b > a * ratio and b < INFINITY:
+                o[n, 0], o[n, 1] = i, j
+                n += 1
+    return at[:n]
+
+
+def mean_at(const float[:, ::1] picture, const long long[::1] flat):
+    """Return the mean of a picture at (N,) flat places."""
+    cdef const float* p = &picture[0, 0]
+    cdef Py_ssize_t i, n = flat.shape[0], size = picture.shape[0] * picture.shape[1]
+    cdef double total = 0.0
+    for i in range(n):
+        if not 0 <= flat[i] < size:
+            raise IndexError(f"place {flat[i]} of {size}")
+        total += p[flat[i]]
+    return total / n if n else NAN
+
+
+cdef void _sort(double* x, Py_ssize_t n):
+    """Sort a few dozen numbers in place."""
+    cdef Py_ssize_t i, j
+    cdef double v
+    for i in range(1, n):
+        v = x[i]
+        j = i
+        while j > 0 and x[j - 1] > v:
+            x[j] = x[j - 1]
+            j -= 1
+        x[j] = v
+
+
+cdef double _median(double* x, Py_ssize_t n):
+    if n == 0:
+        return NAN
+    _sort(x, n)
+    return (x[(n - 1) // 2] + x[n // 2]) / 2
+
+
+def median_flow(const double[:, :, :] flow, const unsigned char[:, :] good):
+    """Return (N, 2) medians of flow over each subject's good points; NaN without one."""
+    cdef Py_ssize_t n = flow.shape[0], p = flow.shape[1], i, j, a, count
+    out = np.empty((n, 2))
+    cdef double[:, ::1] o = out
+    cdef double[::1] x = np.empty(max(p, 1))
+    for i in range(n):
+        for a in range(2):
+            count = 0
+            for j in range(p):
+                if good[i, j]:
+                    x[count] = flow[i, j, a]
+                    count += 1
+            o[i, a] = _median(&x[0], count)
+    return out
+
+
+cdef double _fit(const double[:, :] x, const double[:, :, :] flow, const unsigned char[:] good, Py_ssize_t i,
+                 double[::1] left):
+    """Fit flow = t + s·x over good points: return s, and write the squared residuals of all points."""
+    cdef Py_ssize_t p = x.shape[0], j
+    cdef double count = 0, xm = 0, ym = 0, um = 0, vm = 0, above = 0, below = 0, scale, du, dv
+    for j in range(p):
+        if good[j]:
+            count += 1
+            xm += x[j, 0]
+            ym += x[j, 1]
+            um += flow[i, j, 0]
+            vm += flow[i, j, 1]
+    count = count if count > 0 else 1
+    xm, ym, um, vm = xm / count, ym / count, um / count, vm / count
+    for j in range(p):
+        if good[j]:
+            above += (x[j, 0] - xm) * (flow[i, j, 0] - um) + (x[j, 1] - ym) * (flow[i, j, 1] - vm)
+            below += (x[j, 0] - xm) * (x[j, 0] - xm) + (x[j, 1] - ym) * (x[j, 1] - ym)
+    scale = above / (below if below > 1e-9 else 1e-9)
+    for j in range(p):
+        du = flow[i, j, 0] - um - scale * (x[j, 0] - xm)
+        dv = flow[i, j, 1] - vm - scale * (x[j, 1] - ym)
+        left[j] = du * du + dv * dv
+    return scale
+
+
+def growth(
+    const double[:, :] xyxy, const double[:, :, :] flow, const unsigned char[:, :] good, const double[:, :] grid,
+    const unsigned char[:] inside, double outlier, Py_ssize_t least,
+):
+    """Fit flow = t + s·x over box and ring: (N, 3) explained and left variation, px², and growth, px.
+
+    Growth is that of the patch's half size. Without enough ring, all are 0.
+
+    Args:
+        xyxy: (N, 4) boxes.
+        flow, good: (N, P, 2) and (N, P) flow of the grid's points, pixels, and where it is trusted.
+        grid, inside: (P, 2) points in half box sizes, and which are inside the box.
+        outlier: squared residuals beyond this multiple of their median are points that were lost.
+        least: good points outside the box that are enough.
+    """
+    cdef Py_ssize_t n = xyxy.shape[0], p = grid.shape[0], i, j, count, ring
+    out = np.zeros((n, 3))
+    cdef double[:, ::1] o = out
+    cdef double[:, ::1] x = np.empty((p, 2))
+    cdef double[::1] left = np.empty(p), some = np.empty(p)
+    cdef unsigned char[::1] kept = np.empty(p, np.uint8)
+    cdef double w, h, usual, scale, xm, ym, spread, rest
+    for i in range(n):
+        w, h = xyxy[i, 2] - xyxy[i, 0], xyxy[i, 3] - xyxy[i, 1]
+        count = 0
+        for j in range(p):
+            x[j, 0], x[j, 1] = grid[j, 0] * w / 2, grid[j, 1] * h / 2
+            kept[j] = good[i, j]
+        _fit(x, flow, kept, i, left)
+        for j in range(p):
+            if kept[j]:
+                some[count] = left[j]
+                count += 1
+        # A few points that were lost must not hide a plane; a body's surroundings are more than a few.
+        usual = _median(&some[0], count)
+        ring = 0
+        for j in range(p):
+            kept[j] = kept[j] and left[j] <= outlier * usual
+            ring += kept[j] and not inside[j]
+        if ring < least:
+            continue
+        scale = _fit(x, flow, kept, i, left)
+        count = 0
+        xm = ym = spread = rest = 0
+        for j in range(p):
+            if kept[j]:
+                count += 1
+                xm += x[j, 0]
+                ym += x[j, 1]
+                rest += left[j]
+        xm, ym = xm / count, ym / count
+        for j in range(p):
+            if kept[j]:
+                spread += (x[j, 0] - xm) * (x[j, 0] - xm) + (x[j, 1] - ym) * (x[j, 1] - ym)
+        o[i, 0], o[i, 1], o[i, 2] = scale * scale * spread / count, rest / count, scale * sqrt(w * h) / 2
+    return out

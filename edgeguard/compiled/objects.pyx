@@ -1,0 +1,515 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True, initializedcheck=False
+"""Boxes and objects: overlaps, filters, costs of pairing. Arrays are small; each call is one loop."""
+
+import numpy as np
+from libc.math cimport NAN, fabs, hypot, log, sqrt
+
+
+cdef inline double larger(double a, double b):
+    """Return the larger; NaN if either is, as `np.maximum` does."""
+    return a if a >= b or a != a else b
+
+
+cdef inline double smaller(double a, double b):
+    """Return the smaller; NaN if either is, as `np.minimum` does."""
+    return a if a <= b or a != a else b
+
+
+cdef inline double area_of(const double[:, :] a, Py_ssize_t i):
+    return larger(a[i, 2] - a[i, 0], 0.0) * larger(a[i, 3] - a[i, 1], 0.0)
+
+
+cdef inline double common(const double[:, :] a, Py_ssize_t i, const double[:, :] b, Py_ssize_t j):
+    """Return the area that two boxes share."""
+    cdef double w = larger(smaller(a[i, 2], b[j, 2]) - larger(a[i, 0], b[j, 0]), 0.0)
+    cdef double h = larger(smaller(a[i, 3], b[j, 3]) - larger(a[i, 1], b[j, 1]), 0.0)
+    return w * h
+
+
+cdef inline double union_of(double a, double b, double both):
+    return larger(a + b - both, 1e-9)
+
+
+cdef inline double part_overlap(double a, double b, double both):
+    """Return the IoU, or most of the smaller one's covered share where one box of `a` and `b` holds the other."""
+    cdef double small = larger(smaller(a, b), 1e-9), large = larger(larger(a, b), 1e-9)
+    cdef double iou = both / union_of(a, b, both)
+    return larger(iou, 0.6 * both / small) if small / large > 0.15 else larger(iou, 0.0)
+
+
+def area(const double[:, :] boxes):
+    out = np.empty(boxes.shape[0])
+    cdef double[::1] o = out
+    cdef Py_ssize_t i
+    for i in range(boxes.shape[0]):
+        o[i] = area_of(boxes, i)
+    return out
+
+
+def intersection(const double[:, :] a, const double[:, :] b):
+    out = np.empty((a.shape[0], b.shape[0]))
+    cdef double[:, ::1] o = out
+    cdef Py_ssize_t i, j
+    for i in range(a.shape[0]):
+        for j in range(b.shape[0]):
+            o[i, j] = common(a, i, b, j)
+    return out
+
+
+def shares(const double[:, :] a, const double[:, :] b):
+    iou, inner = np.empty((a.shape[0], b.shape[0])), np.empty((a.shape[0], b.shape[0]))
+    cdef double[:, ::1] o = iou, s = inner
+    cdef double own, both
+    cdef Py_ssize_t i, j
+    for i in range(a.shape[0]):
+        own = area_of(a, i)
+        for j in range(b.shape[0]):
+            both = common(a, i, b, j)
+            o[i, j] = both / union_of(own, area_of(b, j), both)
+            s[i, j] = both / larger(own, 1e-9)
+    return iou, inner
+
+
+def iou(const double[:, :] a, const double[:, :] b):
+    out = np.empty((a.shape[0], b.shape[0]))
+    cdef double[:, ::1] o = out
+    cdef double own, both
+    cdef Py_ssize_t i, j
+    for i in range(a.shape[0]):
+        own = area_of(a, i)
+        for j in range(b.shape[0]):
+            both = common(a, i, b, j)
+            o[i, j] = both / union_of(own, area_of(b, j), both)
+    return out
+
+
+def covered(const double[:, :] boxes, const double[:, :] by, double step_px, double same):
+    """Return (N,) the largest share of a box that a box of `by` covers that stands `step_px` lower in the
+    image, unless the two overlap by `same` or more."""
+    out = np.zeros(boxes.shape[0])
+    cdef double[::1] o = out
+    cdef double own, both, share
+    cdef Py_ssize_t i, j
+    for i in range(boxes.shape[0]):
+        own = area_of(boxes, i)
+        for j in range(by.shape[0]):
+            if not by[j, 3] > boxes[i, 3] + step_px:
+                continue
+            both = common(boxes, i, by, j)
+            if both / union_of(own, area_of(by, j), both) < same:
+                share = both / larger(own, 1e-9)
+                o[i] = larger(o[i], share)
+    return out
+
+
+def kalman_predict(
+    double[:, ::1] position, double[:, ::1] velocity, double[:, ::1] pp, double[:, ::1] pv, double[:, ::1] vv,
+    const Py_ssize_t[:] slots, double dt, const double[:, :] acceleration_sigma,
+):
+    cdef Py_ssize_t i, s, a
+    cdef double q
+    for i in range(slots.shape[0]):
+        s = slots[i]
+        for a in range(position.shape[1]):
+            q = acceleration_sigma[i, a] * acceleration_sigma[i, a] * dt
+            position[s, a] += dt * velocity[s, a]
+            pp[s, a] += 2 * dt * pv[s, a] + dt * dt * vv[s, a] + q * (dt * dt) / 3
+            pv[s, a] += dt * vv[s, a] + q * dt / 2
+            vv[s, a] += q
+
+
+def kalman_update(
+    double[:, ::1] position, double[:, ::1] velocity, double[:, ::1] pp, double[:, ::1] pv, double[:, ::1] vv,
+    const Py_ssize_t[:] slots, const double[:, :] measured, const double[:, :] sigma,
+):
+    residual = np.empty((slots.shape[0], position.shape[1]))
+    variance = np.empty((slots.shape[0], position.shape[1]))
+    cdef double[:, ::1] r = residual, v = variance
+    cdef Py_ssize_t i, s, a
+    cdef double gain_p, gain_v
+    for i in range(slots.shape[0]):
+        s = slots[i]
+        for a in range(position.shape[1]):
+            r[i, a] = measured[i, a] - position[s, a]
+            v[i, a] = pp[s, a] + sigma[i, a] * sigma[i, a]
+            gain_p, gain_v = pp[s, a] / v[i, a], pv[s, a] / v[i, a]
+            position[s, a] += gain_p * r[i, a]
+            velocity[s, a] += gain_v * r[i, a]
+            vv[s, a] -= gain_v * pv[s, a]
+            pv[s, a] *= 1 - gain_p
+            pp[s, a] *= 1 - gain_p
+    return residual, variance
+
+
+def trend_advance(double[:, ::1] s, double[:, :, ::1] y, double dt, double fade):
+    cdef Py_ssize_t i, a
+    for i in range(s.shape[0]):
+        if s[i, 0] == 0.0:
+            continue
+        s[i, 2] = (s[i, 2] + dt * (dt * s[i, 0] - 2.0 * s[i, 1])) * fade
+        s[i, 1] = (s[i, 1] - dt * s[i, 0]) * fade
+        s[i, 0] *= fade
+        for a in range(y.shape[1]):
+            y[i, a, 1] = (y[i, a, 1] - dt * y[i, a, 0]) * fade
+            y[i, a, 0] *= fade
+
+
+def trend_slope(const double[:, ::1] s, const double[:, :, ::1] y, const Py_ssize_t[:] slots):
+    slope = np.empty((slots.shape[0], y.shape[1]))
+    cdef double[:, ::1] o = slope
+    cdef Py_ssize_t i, k, a
+    cdef double spread
+    for i in range(slots.shape[0]):
+        k = slots[i]
+        spread = s[k, 0] * s[k, 2] - s[k, 1] * s[k, 1]
+        for a in range(y.shape[1]):
+            o[i, a] = (s[k, 0] * y[k, a, 1] - s[k, 1] * y[k, a, 0]) / spread if spread > 1e-9 else NAN
+    return slope
+
+
+def trend_mean(const double[:, ::1] s, const double[:, :, ::1] y, const Py_ssize_t[:] slots):
+    mean = np.empty((slots.shape[0], y.shape[1]))
+    cdef double[:, ::1] o = mean
+    cdef Py_ssize_t i, k, a
+    for i in range(slots.shape[0]):
+        k = slots[i]
+        for a in range(y.shape[1]):
+            o[i, a] = y[k, a, 0] / s[k, 0] if s[k, 0] != 0.0 else NAN
+    return mean
+
+
+def trend_slope_sigma(const double[:, ::1] s, const Py_ssize_t[:] slots, const double[:, :] sigma):
+    out = np.empty((slots.shape[0], sigma.shape[1]))
+    cdef double[:, ::1] o = out
+    cdef Py_ssize_t i, k, a
+    cdef double spread
+    for i in range(slots.shape[0]):
+        k = slots[i]
+        spread = s[k, 2] - s[k, 1] * s[k, 1] / s[k, 0] if s[k, 0] != 0.0 else NAN
+        spread = 1e-12 if spread < 1e-12 else spread
+        for a in range(sigma.shape[1]):
+            o[i, a] = sigma[i, a] / sqrt(spread)
+    return out
+
+
+cdef double[:, ::1] _grown(const double[:, :] boxes, const double[:] share):
+    cdef double[:, ::1] o = np.empty((boxes.shape[0], 4))
+    cdef Py_ssize_t i
+    cdef double w, h
+    for i in range(boxes.shape[0]):
+        w, h = boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
+        o[i, 0], o[i, 1] = boxes[i, 0] - share[i] * w, boxes[i, 1] - share[i] * h
+        o[i, 2], o[i, 3] = boxes[i, 2] + share[i] * w, boxes[i, 3] + share[i] * h
+    return o
+
+
+def camera_cost(
+    const double[:, :] predicted, const double[:] log_height, const long long[:] group, const double[:] share,
+    const double[:, :] boxes, const long long[:] box_group, const double[:] box_share,
+    double min_iou, double max_change, double other_class, double apart,
+):
+    """Return (N, D) what it costs that a detection is a track: `apart` where it is another thing.
+
+    Args:
+        predicted: (N, 4) where the tracks should be.
+        log_height: (N,) ln of their heights.
+        group: (N,) their class groups.
+        share: (N,) of their size by which they are grown before they are compared.
+        boxes: (D, 4) the detections.
+        box_group: (D,) their class groups.
+        box_share: (D,) as `share`.
+        min_iou: overlap below which a pair is apart.
+        max_change: change of ln height from which it is.
+        other_class: price of another class group.
+        apart: price of a pair that is apart.
+    """
+    cdef Py_ssize_t n = predicted.shape[0], d = boxes.shape[0], i, j
+    cost = np.empty((n, d))
+    cdef double[:, ::1] o = cost, a = _grown(predicted, share), b = _grown(boxes, box_share)
+    cdef double own, both, iou, change
+    cdef double[::1] height = np.empty(d)
+    for j in range(d):
+        height[j] = log(larger(boxes[j, 3] - boxes[j, 1], 1.0))
+    for i in range(n):
+        own = area_of(a, i)
+        for j in range(d):
+            both = common(a, i, b, j)
+            iou = both / union_of(own, area_of(b, j), both)
+            change = fabs(log_height[i] - height[j])
+            if iou >= min_iou and change < max_change:
+                o[i, j] = 1.0 - iou + (other_class if group[i] != box_group[j] else 0.0) + change
+            else:
+                o[i, j] = apart
+    return cost
+
+
+def lidar_cost(
+    const double[:, :] position, const double[:] width, const double[:] reach, const long long[:] label,
+    const double[:, :] place, const double[:, :] size, const long long[:] new_label, const long long[:] group,
+    double alone, double apart,
+):
+    """Return (N, M + N) what it costs that a measurement is an object; the last N columns: that none is.
+
+    Args:
+        position: (N, 2) x, z where objects should be, metres.
+        width: (N,) their extent seen from above, metres.
+        reach: (N,) distance at which a measurement is another object's, metres, without what follows.
+        label: (N,) class numbers, -1 unknown.
+        place: (M, 3) centres of the measurements, metres.
+        size: (M, 3) their sizes, metres.
+        new_label: (M,) class numbers, -1 unknown.
+        group: class number to class group.
+        alone: price of staying without a measurement.
+        apart: price of a pair that is apart.
+    """
+    cdef Py_ssize_t n = position.shape[0], m = place.shape[0], i, j
+    cost = np.empty((n, m + n))
+    cdef double[:, ::1] o = cost
+    cdef double distance, drift
+    cdef bint other
+    for i in range(n):
+        for j in range(m):
+            distance = hypot(place[j, 0] - position[i, 0], place[j, 2] - position[i, 1])
+            # Sizes of clusters jump as parts come into view: half their difference may be displacement.
+            drift = 0.5 * fabs(hypot(size[j, 0], size[j, 2]) - width[i])
+            if distance < reach[i] + smaller(drift, 2.0):
+                other = label[i] >= 0 and new_label[j] >= 0 and group[label[i]] != group[new_label[j]]
+                # Among neighbours, the one of about its own size: a cluster's crumbs are not the cluster.
+                o[i, j] = distance + (1.0 if other else 0.0) + 0.5 * drift
+            else:
+                o[i, j] = apart
+        for j in range(n):
+            o[i, m + j] = alone
+    return cost
+
+
+def hulls(const double[:, :, :] corners, const double[:, :] center, const double[:, :] k):
+    """Return (N, 4) boxes in the image around (N, 8, 3) corners, given from (N, 3) centres; NaN where a
+    corner is not 0.3 m ahead."""
+    out = np.empty((corners.shape[0], 4))
+    cdef double[:, ::1] o = out
+    cdef Py_ssize_t i, c
+    cdef double z, u, v
+    for i in range(corners.shape[0]):
+        for c in range(corners.shape[1]):
+            z = center[i, 2] + corners[i, c, 2]
+            if not z > 0.3:
+                o[i, 0] = o[i, 1] = o[i, 2] = o[i, 3] = NAN
+                break
+            u = k[0, 0] * (center[i, 0] + corners[i, c, 0]) / z + k[0, 2]
+            v = k[1, 1] * (center[i, 1] + corners[i, c, 1]) / z + k[1, 2]
+            if c == 0:
+                o[i, 0] = o[i, 2] = u
+                o[i, 1] = o[i, 3] = v
+            else:
+                o[i, 0], o[i, 2] = smaller(o[i, 0], u), larger(o[i, 2], u)
+                o[i, 1], o[i, 3] = smaller(o[i, 1], v), larger(o[i, 3], v)
+    return out
+
+
+def corners(
+    const double[:, :] center, const double[:, :] size, const double[:, :] orientation, const double[:, :] matrix
+):
+    """Return (N, 3) centres, (N, 8, 3) corners and (N, 3) extents of oriented boxes after a (4, 4) transform.
+
+    Args:
+        center: (N, 3) metres.
+        size: (N, 3) along the boxes' own axes, metres.
+        orientation: (N, 4) quaternions x, y, z, w.
+        matrix: (4, 4) from the boxes' frame to the one wanted.
+    """
+    cdef Py_ssize_t n = center.shape[0], i, c, a, b
+    middles, points, extents = np.empty((n, 3)), np.empty((n, 8, 3)), np.empty((n, 3))
+    cdef double[:, ::1] mid = middles, extent = extents
+    cdef double[:, :, ::1] p = points
+    cdef double x, y, z, w, low, high
+    cdef double[3][3] r
+    cdef double[3] half, at
+    for i in range(n):
+        x, y, z, w = orientation[i, 0], orientation[i, 1], orientation[i, 2], orientation[i, 3]
+        r[0][0], r[0][1], r[0][2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
+        r[1][0], r[1][1], r[1][2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+        r[2][0], r[2][1], r[2][2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+        for a in range(3):
+            mid[i, a] = matrix[a, 3]
+            for b in range(3):
+                mid[i, a] += matrix[a, b] * center[i, b]
+        for c in range(8):
+            half[0] = size[i, 0] * (0.5 if c & 4 else -0.5)
+            half[1] = size[i, 1] * (0.5 if c & 2 else -0.5)
+            half[2] = size[i, 2] * (0.5 if c & 1 else -0.5)
+            for a in range(3):
+                at[a] = center[i, a]
+                for b in range(3):
+                    at[a] += r[a][b] * half[b]
+            for a in range(3):
+                p[i, c, a] = matrix[a, 3]
+                for b in range(3):
+                    p[i, c, a] += matrix[a, b] * at[b]
+        for a in range(3):
+            low = high = p[i, 0, a]
+            for c in range(1, 8):
+                low, high = smaller(low, p[i, c, a]), larger(high, p[i, c, a])
+            extent[i, a] = high - low
+    return middles, points, extents
+
+
+def rivals(
+    const long long[:] track_id, const long long[:] partner, const long long[:] held_ns,
+    const long long[:] track_began_ns, const unsigned char[:] vehicle,
+    const long long[:] object_id, const long long[:] owner, const long long[:] boxed_ns,
+    const long long[:] object_began_ns, const unsigned char[:] person,
+):
+    """Return (N, M) whether a track and an object are known to be two things (see `edgeguard.bonds`).
+
+    Args:
+        track_id, object_id: identities.
+        partner, owner: identity of the object that was the track, of the track that was the object; -1 none.
+        held_ns, boxed_ns: when they last were.
+        track_began_ns, object_began_ns: when each was first seen.
+        vehicle, person: whether the track is of the one kind, the object of the other.
+    """
+    cdef Py_ssize_t n = track_id.shape[0], m = object_id.shape[0], i, j
+    two = np.empty((n, m), np.uint8)
+    cdef unsigned char[:, ::1] o = two
+    for i in range(n):
+        for j in range(m):
+            o[i, j] = (
+                (partner[i] >= 0 and object_id[j] != partner[i] and object_began_ns[j] < held_ns[i])
+                or (owner[j] >= 0 and track_id[i] != owner[j] and track_began_ns[i] < boxed_ns[j])
+                or (vehicle[i] and person[j])
+            )
+    return two
+
+
+def agreement(
+    const double[:, :] tracks, const double[:] track_range, const double[:] range_gate, const double[:] fit_gate,
+    const double[:] box_range, const double[:, :] objects, const double[:] object_range,
+    const unsigned char[:] measured, double fits, double size_gate, double resized_gate, bint whole,
+):
+    """Return (N, M) how well objects cover tracks, 0 where they are two things, and whether they stand apart.
+
+    Args:
+        tracks, objects: (N, 4) and (M, 4) boxes.
+        track_range, object_range: (N,) and (M,) metres.
+        range_gate, fit_gate, box_range, measured, whole: as in `edgeguard.pairing.pair`.
+        fits: overlap from which `fit_gate` counts.
+        size_gate: ratio of ranges (logarithm) by a track's own size within which a pair is not apart.
+        resized_gate: the same, beyond which parts are.
+    """
+    cdef Py_ssize_t n = tracks.shape[0], m = objects.shape[0], i, j
+    cover, apart = np.zeros((n, m)), np.zeros((n, m), np.uint8)
+    cdef double[:, ::1] o = cover
+    cdef unsigned char[:, ::1] far = apart
+    cdef double own, other, both, fit, off, resized, expected, sized
+    cdef double[::1] z = np.empty(m)
+    cdef bint two
+    for j in range(m):
+        z[j] = log(larger(object_range[j], 0.5))
+    for i in range(n):
+        own, expected, sized = area_of(tracks, i), log(track_range[i]), log(box_range[i])
+        for j in range(m):
+            both, other = common(tracks, i, objects, j), area_of(objects, j)
+            fit = both / union_of(own, other, both) if whole else part_overlap(own, other, both)
+            # A box in front of a far object overlaps it too: they must also stand at about one range.
+            off, resized = fabs(z[j] - expected), fabs(z[j] - sized)
+            two = off > (fit_gate[i] if fit >= fits else range_gate[i])
+            two = two and not resized < size_gate
+            # A box inside a cluster's outline may be a far thing beside it: its size gives it away.
+            two = two or (not whole and resized > resized_gate)
+            far[i, j] = two
+            o[i, j] = fit if measured[j] and not two else 0.0
+    return cover, apart
+
+
+def offers(
+    const double[:, :] detections, const long long[:] track_of, const double[:, :] objects,
+    const unsigned char[:] measured, const double[:, ::1] by_track, const unsigned char[:, ::1] rival,
+    const long long[:] loyal_object, double same, double loyalty, bint whole,
+):
+    """Return what each detection and object offer one another, all (D, M).
+
+    Args:
+        detections, objects: (D, 4) and (M, 4) boxes.
+        track_of: (D,) row of the detection's track, -1 none.
+        measured, loyal_object, whole: as in `edgeguard.pairing.pair`.
+        by_track: (N, M) from `agreement`.
+        rival: (N, M) whether a track and an object are known to be two things.
+        same: overlap from which identities must have slipped.
+        loyalty: what a former partner is worth.
+
+    Returns:
+        Overlap of boxes alone; overlap with the track's, where it has one; the same less 0 where a track only
+        brushes its rival, plus loyalty.
+    """
+    cdef Py_ssize_t d = detections.shape[0], m = objects.shape[0], i, j, t
+    plain, overlap, value = np.zeros((d, m)), np.zeros((d, m)), np.zeros((d, m))
+    cdef double[:, ::1] p = plain, o = overlap, v = value
+    cdef double own, other, both
+    for i in range(d):
+        own, t = area_of(detections, i), track_of[i]
+        for j in range(m):
+            if measured[j]:
+                both, other = common(detections, i, objects, j), area_of(objects, j)
+                p[i, j] = both / union_of(own, other, both) if whole else part_overlap(own, other, both)
+            o[i, j] = by_track[t, j] if t >= 0 else p[i, j]
+            v[i, j] = 0.0 if t >= 0 and rival[t, j] and by_track[t, j] < same else o[i, j]
+        if t >= 0 and loyal_object[t] >= 0 and v[i, loyal_object[t]] > 0:
+            v[i, loyal_object[t]] += loyalty
+    return plain, overlap, value
+
+
+def settled(
+    const double[:, ::1] by_track, const unsigned char[:, ::1] apart, const unsigned char[:, ::1] rival,
+    const double[:, ::1] plain, const double[:, ::1] overlap, const long long[:] track_of,
+    const Py_ssize_t[:] row, const Py_ssize_t[:] column, const Py_ssize_t[:] plain_row,
+    const Py_ssize_t[:] plain_column, double least, double same, bint whole,
+):
+    """Return the fields of `edgeguard.pairing.Pairing` that follow from an assignment, in their order.
+
+    Args:
+        by_track, apart, rival: (N, M), as above.
+        plain, overlap: (D, M) from `offers`.
+        track_of: (D,) row of the detection's track, -1 none.
+        row, column: (K,) detections and objects of the best total value.
+        plain_row, plain_column: (K,) those of the best total plain overlap.
+        least: overlap below which nothing is paired.
+        same, whole: as above.
+    """
+    cdef Py_ssize_t n = by_track.shape[0], m = by_track.shape[1], d = track_of.shape[0], i, j, k, t
+    object_of, track_of_object = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
+    boxed, box_of = np.zeros(m), np.full(m, -1, np.int64)
+    object_overlap, any_object, own_object = np.zeros(n), np.zeros(n), np.zeros(n)
+    any_box, own_box = np.zeros(m), np.zeros(m)
+    cdef long long[::1] oo = object_of, to = track_of_object, bo = box_of
+    cdef double[::1] b = boxed, ov = object_overlap, ao = any_object, wo = own_object, ab = any_box, wb = own_box
+    cdef long long[::1] claimed = np.full(d, -1, np.int64)
+    cdef bint foreign
+    for k in range(row.shape[0]):
+        i, j = row[k], column[k]
+        t = track_of[i]
+        if overlap[i, j] < least or (t >= 0 and rival[t, j] and by_track[t, j] < same):
+            continue
+        b[j], bo[j] = overlap[i, j], i
+        if t >= 0:
+            oo[t], to[j] = j, t
+    for t in range(n):
+        if oo[t] >= 0:
+            ov[t] = b[oo[t]]
+        for j in range(m):
+            ao[t] = larger(ao[t], by_track[t, j])
+            if by_track[t, j] < same and (rival[t, j] or (b[j] > 0 and to[j] != t)):
+                continue
+            wo[t] = larger(wo[t], by_track[t, j])
+    # Whose a box is, geometry tells best: identities slip just when objects crowd.
+    for k in range(plain_row.shape[0]):
+        if plain[plain_row[k], plain_column[k]] >= least:
+            claimed[plain_row[k]] = plain_column[k]
+    for i in range(d):
+        t = track_of[i]
+        for j in range(m):
+            ab[j] = larger(ab[j], plain[i, j])
+            foreign = claimed[i] >= 0 and claimed[i] != j and plain[i, j] < same
+            if not (foreign or (not whole and t >= 0 and apart[t, j])):
+                wb[j] = larger(wb[j], plain[i, j])
+    return object_of, track_of_object, boxed, box_of, object_overlap, any_object, own_object, any_box, own_box

@@ -1,0 +1,420 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Single passes over the points of a sweep."""
+
+import numpy as np
+from libc.math cimport NAN, fabsf
+
+
+cdef inline Py_ssize_t cell_of(double at, Py_ssize_t count):
+    """Return which of `count` cells holds a place given in cells; one of the ends where none does."""
+    if not at > 0:
+        return 0
+    return <Py_ssize_t> at if at < count else count - 1
+
+
+def in_view(const float[:, :] xyz, const double[:, :] matrix, float left, float right):
+    """Return the points, in the frame that a (4, 4) matrix leads to, whose x/z lies between two slopes.
+
+    Args:
+        xyz: (N, 3) metres.
+    """
+    out = np.empty((xyz.shape[0], 3), np.float32)
+    cdef float[:, ::1] o = out
+    cdef float[12] m
+    cdef float x, z, a, b, c
+    cdef Py_ssize_t i, n = 0
+    for i in range(12):
+        m[i] = <float> matrix[i // 4, i % 4]
+    for i in range(xyz.shape[0]):
+        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+        z = m[8] * a + m[9] * b + m[10] * c + m[11]
+        x = m[0] * a + m[1] * b + m[2] * c + m[3]
+        if x > left * z and x < right * z:
+            o[n, 0], o[n, 1], o[n, 2] = x, m[4] * a + m[5] * b + m[6] * c + m[7], z
+            n += 1
+    return out[:n]
+
+
+def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width, float height):
+    """Return (N, 2) pixels of points of the optical frame, and (N,) whether they are in the image.
+
+    Args:
+        xyz: (N, 3) metres.
+        k: (3, 3) intrinsic matrix.
+        cone: tangent of the angle off the axis up to which points are projected.
+        width, height: of the image, pixels.
+    """
+    cdef Py_ssize_t n = xyz.shape[0], i
+    uv, inside = np.zeros((n, 2), np.float32), np.zeros(n, np.uint8)
+    cdef float[:, ::1] o = uv
+    cdef unsigned char[::1] ok = inside
+    cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
+    cdef float inverse, u, v, z
+    for i in range(n):
+        z = xyz[i, 2]
+        if z > <float> 0.1 and fabsf(xyz[i, 0]) < cone * z and fabsf(xyz[i, 1]) < cone * z:
+            inverse = 1 / z
+            u, v = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
+            o[i, 0], o[i, 1] = u, v
+            ok[i] = u >= 0 and u < width and v >= 0 and v < height
+    return uv, inside.view(bool)
+
+
+def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest, Py_ssize_t width):
+    """Return the points in the image sorted by column of pixels, in their order within one.
+
+    Args:
+        xyz: (N, 3) metres, optical frame.
+        uv: (N, 2) pixels.
+        inside: (N,) bool: in the image.
+        nearest: metres ahead up to which a point is left out.
+        width: of the image, pixels.
+
+    Returns:
+        (M, 3) points, (M, 2) pixels, (M,) columns u, v, z of these, (width + 1,) first point of each column.
+    """
+    cdef const unsigned char[:] ok = inside.view(np.uint8)
+    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
+    start = np.zeros(width + 1, np.intp)
+    cdef Py_ssize_t[::1] s = start, at
+    for i in range(n):
+        if ok[i] and xyz[i, 2] > nearest:
+            s[cell_of(uv[i, 0], width) + 1] += 1
+            total += 1
+    for c in range(width):
+        s[c + 1] += s[c]
+    at = start.copy()
+    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
+    column, row, ahead = (np.empty(total, np.float32) for _ in range(3))
+    cdef float[:, ::1] p = points, q = pixels
+    cdef float[::1] u = column, v = row, z = ahead
+    for i in range(n):
+        if ok[i] and xyz[i, 2] > nearest:
+            c = cell_of(uv[i, 0], width)
+            j = at[c]
+            at[c] += 1
+            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+            u[j] = q[j, 0] = uv[i, 0]
+            v[j] = q[j, 1] = uv[i, 1]
+            z[j] = xyz[i, 2]
+    return points, pixels, column, row, ahead, start
+
+
+def pinhole_by_column(
+    const float[:, ::1] xyz, const double[:, :] k, float cone, Py_ssize_t width, Py_ssize_t height, float nearest
+):
+    """Do `pinhole` and `by_column` at once, for (N, 3) points; see both."""
+    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
+    start = np.zeros(width + 1, np.intp)
+    cdef Py_ssize_t[::1] s = start, at
+    cdef float[:, ::1] q = np.empty((n, 2), np.float32)
+    cdef int[::1] column = np.empty(n, np.int32)
+    cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
+    cdef float inverse, a, b, z
+    for i in range(n):
+        column[i] = -1
+        z = xyz[i, 2]
+        if z > nearest and z > <float> 0.1 and fabsf(xyz[i, 0]) < cone * z and fabsf(xyz[i, 1]) < cone * z:
+            inverse = 1 / z
+            a, b = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
+            if a >= 0 and a < width and b >= 0 and b < height:
+                q[i, 0], q[i, 1] = a, b
+                column[i] = <int> a
+                s[column[i] + 1] += 1
+                total += 1
+    for c in range(width):
+        s[c + 1] += s[c]
+    at = start.copy()
+    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
+    across, down, ahead = (np.empty(total, np.float32) for _ in range(3))
+    cdef float[:, ::1] p = points, w = pixels
+    cdef float[::1] u = across, v = down, zs = ahead
+    for i in range(n):
+        c = column[i]
+        if c >= 0:
+            j = at[c]
+            at[c] += 1
+            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+            u[j] = w[j, 0] = q[i, 0]
+            v[j] = w[j, 1] = q[i, 1]
+            zs[j] = xyz[i, 2]
+    return points, pixels, across, down, ahead, start
+
+
+def in_box(
+    const float[::1] u, const float[::1] v, const Py_ssize_t[::1] start,
+    double x0, double y0, double x1, double y1,
+):
+    """Return indices of the points, sorted by column, inside one box."""
+    cdef Py_ssize_t n = 0, i
+    cdef Py_ssize_t a = start[cell_of(x0, start.shape[0])], b = start[cell_of(x1 + 1, start.shape[0])]
+    index = np.empty(max(b - a, 0), np.intp)
+    cdef Py_ssize_t[::1] o = index
+    for i in range(a, b):
+        if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
+            o[n] = i
+            n += 1
+    return index[:n]
+
+
+def body_ranges(
+    const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
+    double x0, double y0, double x1, double y1,
+):
+    """Return the ranges of the points inside one box that are above ground, unsorted, and how many are inside.
+
+    Args:
+        u, v, z: (N,) pixels and ranges of points, sorted by column.
+        above: (N,) bool, None where no ground is known: all count.
+        start: first point of each column.
+    """
+    cdef Py_ssize_t n = 0, total = 0, i
+    cdef Py_ssize_t a = start[cell_of(x0, start.shape[0])], b = start[cell_of(x1 + 1, start.shape[0])]
+    cdef bint known = above is not None
+    cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
+    ranges = np.empty(max(b - a, 0), np.float32)
+    cdef float[::1] o = ranges
+    for i in range(a, b):
+        if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
+            total += 1
+            if not known or up[i]:
+                o[n] = z[i]
+                n += 1
+    return ranges[:n], total
+
+
+def nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
+    """Return the range of the nearest body that makes up a good part of returns; NaN without one.
+
+    Args:
+        z: (N,) their ranges, ascending, metres.
+        least: returns that a body needs.
+        share: share of all that it needs.
+        thickness: ratio of its farthest to its nearest range.
+        enough: returns looked at; of more, every so manieth.
+    """
+    cdef Py_ssize_t step = 1 + z.shape[0] // enough, n = (z.shape[0] + step - 1) // step, i, end = 0
+    cdef double need = max(least, share * n)
+    for i in range(n):
+        while end < n and z[end * step] <= z[i * step] * <float> thickness:
+            end += 1
+        if end - i >= need:
+            return z[(i + (end - i) // 2) * step]
+    return NAN
+
+
+def heights(const float[:, ::1] xyz, const double[:] plane, double tolerance, double slope):
+    """Return (N,) heights above a ground plane y = a·x + b·z + c, metres, and whether each is clearly above.
+
+    Args:
+        xyz: (N, 3) optical frame.
+        plane: (3,) a, b, c.
+        tolerance, slope: height up to which a point is ground, metres, and its growth with range.
+    """
+    cdef Py_ssize_t n = xyz.shape[0], i
+    height, above = np.empty(n, np.float32), np.empty(n, np.uint8)
+    cdef float[::1] h = height
+    cdef unsigned char[::1] up = above
+    cdef float a = <float> plane[0], b = <float> plane[1], c = <float> plane[2]
+    cdef float t = <float> tolerance, s = <float> slope
+    for i in range(n):
+        h[i] = a * xyz[i, 0] + b * xyz[i, 2] + c - xyz[i, 1]
+        up[i] = h[i] > t + s * xyz[i, 2]
+    return height, above.view(bool)
+
+
+def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
+    """Return the lowest point (largest y) of each square metre ahead, and how many points were looked at.
+
+    Args:
+        xyz: (N, 3) optical frame, metres.
+        near, far: metres ahead between which points count.
+        side: metres to either side.
+
+    Returns:
+        (2 · side, far) float32, 0 where none is below the camera.
+    """
+    cells = np.zeros((2 * side, <Py_ssize_t> far), np.float32)
+    cdef float[:, ::1] o = cells
+    cdef Py_ssize_t i, a, b, count = 0
+    cdef float x, y, z
+    for i in range(xyz.shape[0]):
+        x, y, z = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+        if z > near and z < far and fabsf(x) < side and y > <float> 0.3:
+            a, b = cell_of(x + side, 2 * side), cell_of(z, <Py_ssize_t> far)
+            count += 1
+            if y > o[a, b]:
+                o[a, b] = y
+    return cells, count
+
+
+def tukey_plane(const double[:, :] low, const double[:] start, const double[:] scales, Py_ssize_t least):
+    """Fit y = a·x + b·z + c to (N, 3) points x, y, z by reweighting (Tukey), from a plane on.
+
+    A slight pull to level keeps the fit sane where ground is seen on one side only.
+
+    Args:
+        start: (3,) a, b, c.
+        scales: residuals from which a point has no weight, metres; one fit each, in turn.
+        least: points with weight that a fit needs.
+
+    Returns:
+        (3,) plane and how many points carried it; None where too few do.
+    """
+    plane = np.array(start, np.float64)
+    cdef double[::1] p = plane
+    cdef Py_ssize_t i, k, count = 0
+    cdef double u, w, x, y, z, xx, xz, xn, zz, zn, nn, xy, zy, ny, det
+    for k in range(scales.shape[0]):
+        xx, xz, xn, zz, zn, nn, xy, zy, ny = 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        count = 0
+        for i in range(low.shape[0]):
+            x, y, z = low[i, 0], low[i, 1], low[i, 2]
+            u = (y - (p[0] * x + p[1] * z + p[2])) / scales[k]
+            if not (u < 1 and u > -1):
+                continue
+            w = (1 - u * u) * (1 - u * u)
+            count += 1
+            xx, xz, xn, zz, zn, nn = xx + w * x * x, xz + w * x * z, xn + w * x, zz + w * z * z, zn + w * z, nn + w
+            xy, zy, ny = xy + w * x * y, zy + w * z * y, ny + w * y
+        if count < least:
+            return None
+        # Cramer's rule: with the pull to level the matrix is positive definite wherever a point has weight.
+        det = xx * (zz * nn - zn * zn) - xz * (xz * nn - zn * xn) + xn * (xz * zn - zz * xn)
+        p[0] = (xy * (zz * nn - zn * zn) - xz * (zy * nn - zn * ny) + xn * (zy * zn - zz * ny)) / det
+        p[1] = (xx * (zy * nn - ny * zn) - xy * (xz * nn - zn * xn) + xn * (xz * ny - zy * xn)) / det
+        p[2] = (xx * (zz * ny - zn * zy) - xz * (xz * ny - zy * xn) + xy * (xz * zn - zz * xn)) / det
+    return plane, count
+
+
+def occupy(
+    const float[:, ::1] xyz, const float[::1] height, above, float max_height, float max_range, float side,
+    float cell, Py_ssize_t columns, Py_ssize_t rows,
+):
+    """Return the (columns, rows) grid of cells seen from above that hold a point, and which points those are.
+
+    Args:
+        xyz: (N, 3) optical frame, metres.
+        height: (N,) above ground, metres.
+        above: (N,) bool: clearly above it.
+        max_height, max_range: up to which points count, metres.
+        side: metres to either side, exclusive; the grid begins 40 m to the left.
+        cell: size of a cell, metres.
+
+    Returns:
+        uint8 grid; (K,) indices of the points that count, ascending; (K,) int32 flat cell of each.
+    """
+    cdef const unsigned char[:] up = above.view(np.uint8)
+    cdef Py_ssize_t i, a, b, n = 0
+    grid, index = np.zeros((columns, rows), np.uint8), np.empty(xyz.shape[0], np.intp)
+    place = np.empty(xyz.shape[0], np.int32)
+    cdef unsigned char[:, ::1] g = grid
+    cdef Py_ssize_t[::1] k = index
+    cdef int[::1] o = place
+    cdef float to_cells = 1 / cell
+    for i in range(xyz.shape[0]):
+        if up[i] and height[i] < max_height and xyz[i, 2] < max_range and fabsf(xyz[i, 0]) < side:
+            a, b = cell_of((xyz[i, 0] + 40) * to_cells, columns), cell_of(xyz[i, 2] * to_cells, rows)
+            g[a, b] = 1
+            k[n], o[n] = i, <int> (a * rows + b)
+            n += 1
+    return grid, index[:n], place[:n]
+
+
+def bodies(
+    const float[:, ::1] xyz, const float[:, ::1] uv, const float[::1] height, const Py_ssize_t[::1] index,
+    const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
+):
+    """Return the extents of groups of points, those of fewer than `least` left out.
+
+    Args:
+        xyz, uv, height: (N, 3), (N, 2) and (N,) points, pixels, heights above ground.
+        index, place: (K,) points that are grouped, and the flat cell of each.
+        label: group of each cell, 0 for none.
+        labels: how many groups there are, that of none included.
+
+    Returns:
+        (G, 3) least and (G, 3) largest x, y, z; (G, 4) boxes in the image; (G,) least heights; (G,) points.
+    """
+    cdef Py_ssize_t i, j, c, k, n = 0
+    count = np.zeros(labels, np.int64)
+    cdef long long[::1] many = count
+    for i in range(place.shape[0]):
+        many[label[place[i]]] += 1
+    row = np.full(labels, -1, np.int64)
+    cdef long long[::1] number = row
+    for k in range(1, labels):
+        if many[k] >= least:
+            number[k] = n
+            n += 1
+    # x, y, z, u, v, height: least and largest of each.
+    low, high = np.full((n, 6), np.inf, np.float32), np.full((n, 6), -np.inf, np.float32)
+    cdef float[:, ::1] lo = low, hi = high
+    cdef float[6] at
+    for i in range(place.shape[0]):
+        k = number[label[place[i]]]
+        if k < 0:
+            continue
+        j = index[i]
+        at[0], at[1], at[2], at[3], at[4], at[5] = (
+            xyz[j, 0], xyz[j, 1], xyz[j, 2], uv[j, 0], uv[j, 1], height[j]
+        )
+        for c in range(6):
+            lo[k, c] = at[c] if at[c] < lo[k, c] else lo[k, c]
+            hi[k, c] = at[c] if at[c] > hi[k, c] else hi[k, c]
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    box = np.concatenate([low[:, 3:5], high[:, 3:5]], axis=1)
+    return low[:, :3], high[:, :3], box, low[:, 5], count[row >= 0]
+
+
+def reach(const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns, float cell):
+    """Return (rows, columns) nearest and farthest range and number of returns per square cell of the image.
+
+    Args:
+        u, v, z: (N,) pixels, inside the image, and ranges, metres.
+        cell: size of a cell, pixels.
+
+    Returns:
+        float32, infinite without a return; float32, 0 without one; int64.
+    """
+    near, far = np.full((rows, columns), np.inf, np.float32), np.zeros((rows, columns), np.float32)
+    count = np.zeros((rows, columns), np.int64)
+    cdef float[:, ::1] lo = near, hi = far
+    cdef long long[:, ::1] c = count
+    cdef Py_ssize_t i, a, b
+    for i in range(u.shape[0]):
+        a, b = cell_of(v[i] / cell, rows), cell_of(u[i] / cell, columns)
+        c[a, b] += 1
+        if z[i] < lo[a, b]:
+            lo[a, b] = z[i]
+        if z[i] > hi[a, b]:
+            hi[a, b] = z[i]
+    return near, far, count
+
+
+def nearest_cells(
+    const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns,
+    float across, float down,
+):
+    """Return (rows, columns) float32 nearest range per cell of the image, infinite without one, and (N,) int32
+    flat cell of each return; cells are `across` by `down` pixels."""
+    near, cell = np.full((rows, columns), np.inf, np.float32), np.empty(u.shape[0], np.int32)
+    cdef float[:, ::1] o = near
+    cdef int[::1] c = cell
+    cdef Py_ssize_t i, a, b
+    for i in range(u.shape[0]):
+        a, b = cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)
+        c[i] = <int> (a * columns + b)
+        if z[i] < o[a, b]:
+            o[a, b] = z[i]
+    return near, cell
+
+
+def counts(const float[::1] u, const float[::1] v, Py_ssize_t rows, Py_ssize_t columns, float across, float down):
+    """Return (rows, columns) int64 returns per cell of the image; cells are `across` by `down` pixels."""
+    count = np.zeros((rows, columns), np.int64)
+    cdef long long[:, ::1] c = count
+    cdef Py_ssize_t i
+    for i in range(u.shape[0]):
+        c[cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)] += 1
+    return count
