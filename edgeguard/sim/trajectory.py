@@ -34,6 +34,13 @@ class Trajectory:
         xy = np.array(start) + way[:, None] * np.array([np.cos(yaw), np.sin(yaw)])
         return cls(t, xy, np.full(len(t), yaw))
 
+    def shifted(self, aside: F64) -> Trajectory:
+        """Return this way, moved to its left by `aside` (K,) metres, and turned to where it leads."""
+        xy = self.xy + aside[:, None] * np.column_stack([-np.sin(self.yaw), np.cos(self.yaw)])
+        step = np.gradient(xy, self.t, axis=0)
+        goes = np.hypot(*step.T) > 0.1
+        return Trajectory(self.t, xy, np.where(goes, np.arctan2(step[:, 1], step[:, 0]), self.yaw))
+
     @property
     def moves(self) -> bool:
         return len(self.t) > 1
