@@ -30,6 +30,7 @@ from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.habits import Habits
+from edgeguard.losses import Losses
 from edgeguard.pairing import MIN_OVERLAP, SURE_OVERLAP, Pairing
 from edgeguard.scene import Scene, covered_share
 from edgeguard.seats import Seats
@@ -106,6 +107,7 @@ class ObjectAgreement:
         self._track_habits = Habits(CAMERA_CAPACITY)
         self._object_habits = Habits(CAPACITY)
         self._seats = Seats(CAMERA_CAPACITY)
+        self._losses = Losses()
 
     def score(self, scene: Scene) -> list[Scores]:
         seen = scene.objects
@@ -163,14 +165,16 @@ class ObjectAgreement:
         drift = self._drift(scene, pairing)
         surprise = np.where(told, surprise, np.nan)
         surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, 0.5 * drift**2, np.nan))
+        lost = self._lost(scene, pairing, held)
+        surprise = np.where(np.isnan(lost), surprise, lasting * lost)
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
             t.id,
             surprise,
-            tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed)),
+            tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed & t.matched)),
             {
-                "camera_sees": np.ones(len(t)),
+                "camera_sees": t.matched.astype(np.float64),
                 "overlap": pairing.any_object,
                 "held_s": held_s,
                 "range_m": np.where(pairing.object_of >= 0, found, scene.size_range),
@@ -178,6 +182,20 @@ class ObjectAgreement:
                 "drift_sigma": drift,
             },
         )
+
+    def _lost(self, scene: Scene, pairing: Pairing, held: NDArray[np.bool_]) -> F64:
+        """(N,) how surely the camera just lost a track whose body raw clusters still show; else NaN."""
+        t, s = scene.tracks, self.settings
+        if scene.objects_are_classified:
+            return np.full(len(t), np.nan)
+        lost = self._losses.follow(scene, pairing)
+        open_view = (
+            (scene.hidden < s.max_hidden) & (scene.edge_px >= s.edge_px) & (t.height >= s.min_height_px)
+        )
+        told = (
+            held & scene.asserted & (t.held_s >= s.held_s) & open_view & ~(scene.size_range > _APPEAR_RANGE_M)
+        )
+        return np.where(told, lost * self._believed(self._track_habits.belief(t.slot)), np.nan)
 
     def _drift(self, scene: Scene, pairing: Pairing) -> F64:
         """(N,) how far each track's box slid off its LiDAR object, in standard deviations of how it sits."""
@@ -254,7 +272,7 @@ class ObjectAgreement:
         lasting = _HELD * clamp(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, left_score, habits.belief(seen.slot))
-        lasting *= clamp((believed - 0.25) / 0.35, 0.0, 1.0)
+        lasting *= self._believed(believed)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
         score = np.zeros(len(seen))
@@ -321,6 +339,12 @@ class ObjectAgreement:
         near &= person[:, None] & person[None, :]
         grouped: NDArray[np.bool_] = np.count_nonzero(near, axis=1) > 1
         return grouped
+
+    @staticmethod
+    def _believed(score: F64) -> F64:
+        """Return (N,) how surely the camera had held what it scored so, 0 to 1."""
+        believed: F64 = clamp((score - 0.25) / 0.35, 0.0, 1.0)
+        return believed
 
     @staticmethod
     def _short(overlap: F64, usual: F64) -> F64:
