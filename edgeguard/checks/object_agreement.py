@@ -7,7 +7,8 @@ when it stands up out of nowhere: a body in the open does not appear between two
 
 What was held is judged by what this very pair did while both held it: how well they overlapped, how far it
 was hidden, how often one lapsed, how sure the camera was. A box that stays but slides off its object is told
-by both its sides moving the same way.
+by both its sides moving the same way. Nor is a box on a part of a body, of a thing that the road does not know
+or of a score on which nobody acts the box of the car that stood there.
 
 Unobservable: beyond range, more hidden than before, at the image's border, too small, LiDAR absent, an
 unclassified cluster that neither was boxed before nor appeared in the open.
@@ -147,7 +148,7 @@ class ObjectAgreement:
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
         glimpsed_s = np.where(habits.overlap(t.slot) >= _BRUSHED, habits.agreed_s(t.slot), 0.0)
         never *= clamp(1.0 - glimpsed_s / _GLIMPSE_S, _GLIMPSED, 1.0)
-        lasting = _HELD * clamp(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
+        lasting = _HELD * self._steady(habits.lapses(t.slot))
         far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
         lasting *= clamp((far - np.fmax(scene.size_range, 0.0)) / 5.0, 0.0, 1.0)
         rare = np.where(held, lasting, never) * short * clear
@@ -166,7 +167,7 @@ class ObjectAgreement:
         surprise = np.where(told, surprise, np.nan)
         surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, 0.5 * drift**2, np.nan))
         lost = self._lost(scene, pairing, held)
-        surprise = np.where(np.isnan(lost), surprise, lasting * lost)
+        surprise = np.where(np.isnan(lost), surprise, lost)
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
@@ -189,13 +190,11 @@ class ObjectAgreement:
         if scene.objects_are_classified:
             return np.full(len(t), np.nan)
         lost = self._losses.follow(scene, pairing)
-        open_view = (
-            (scene.hidden < s.max_hidden) & (scene.edge_px >= s.edge_px) & (t.height >= s.min_height_px)
-        )
-        told = (
-            held & scene.asserted & (t.held_s >= s.held_s) & open_view & ~(scene.size_range > _APPEAR_RANGE_M)
-        )
-        return np.where(told, lost * self._believed(self._track_habits.belief(t.slot)), np.nan)
+        habits = self._losses.habits
+        lost = _HELD * lost * self._believed(habits.belief(t.slot)) * self._steady(habits.lapses(t.slot))
+        told = held & scene.asserted & (scene.hidden < s.max_hidden) & (scene.edge_px >= s.edge_px)
+        told &= (t.height >= s.min_height_px) & ~(scene.size_range > _APPEAR_RANGE_M)
+        return np.where(told, lost, np.nan)
 
     def _drift(self, scene: Scene, pairing: Pairing) -> F64:
         """(N,) how far each track's box slid off its LiDAR object, in standard deviations of how it sits."""
@@ -269,7 +268,7 @@ class ObjectAgreement:
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.6, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        lasting = _HELD * clamp(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
+        lasting = _HELD * self._steady(habits.lapses(seen.slot))
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, left_score, habits.belief(seen.slot))
         lasting *= self._believed(believed)
@@ -339,6 +338,12 @@ class ObjectAgreement:
         near &= person[:, None] & person[None, :]
         grouped: NDArray[np.bool_] = np.count_nonzero(near, axis=1) > 1
         return grouped
+
+    @staticmethod
+    def _steady(lapses: F64) -> F64:
+        """Return (N,) how little of a subject's disagreement its lapses before explain, 0 to 1."""
+        steady: F64 = clamp(1.0 - lapses / _FLICKER, 0.0, 1.0)
+        return steady
 
     @staticmethod
     def _believed(score: F64) -> F64:

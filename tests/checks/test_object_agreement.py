@@ -180,5 +180,16 @@ def test_a_faint_box_on_half_a_car_is_not_that_car() -> None:
     assert any(a.subject.kind is SubjectKind.TRACK and a.cause is Cause.CAMERA for _, a in found)
 
 
+def test_one_faint_sighting_is_no_return() -> None:
+    """Stickers leave now and then a box that nobody acts on."""
+    frames = list(sweeps.drive([sweeps.Body(lambda t: (0.3, 10.0))], ONSET_S + 0.6))
+    for i, frame in enumerate(frames[round(ONSET_S * 10) :], round(ONSET_S * 10)):
+        found = frame.detections
+        assert found is not None
+        faint = 0.35 if i == round(ONSET_S * 10) + 2 else 0.0
+        frames[i] = replace(frame, detections=replace(found, score=np.full_like(found.score, faint)))
+    assert min(t for t, _ in sweeps.alarms(frames)) <= ONSET_S + 0.5
+
+
 def test_a_box_that_ends_early_and_is_believed_less_is_still_that_car() -> None:
     assert not sweeps.alarms(partly_boxed(0.8, 0.6, ONSET_S + 1.5))
