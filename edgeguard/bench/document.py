@@ -54,7 +54,7 @@ def build(results: Sequence[score.Result], *, code: str, command: str, wall_s: f
             for t in tried
         ],
         "false_alarms": [
-            {"drive": r["cell"]["drive"]["name"], "condition": r["cell"]["kind"] or "clean",
+            {"drive": r["cell"]["drive"]["name"], "condition": score.condition(r),
              **{name: value for name, value in alarm.items() if name != "boxes"}, "box": alarm["boxes"][0][1]}
             for r in results
             if r["cell"]["role"] != "attack" and r["skipped"] is None

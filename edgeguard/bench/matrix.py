@@ -22,6 +22,8 @@ WINDOWS_S = {"decalibrate": 3.5}
 """Attacks that take their time."""
 QUICK_SCENES = ("car_following", "crossing_person")
 QUICK_STRESS_SCENES = ("car_following",)
+BENIGN_SCENES = ("crowd", "cut_in", "billboard")
+"""Driven as they are: what happens in them is the stress."""
 SEEDS = (101, 102)
 """The world's. Training takes from 1000 up, its own judging 900 to 905; nothing is calibrated."""
 SIM_ENGINE, REAL_ENGINE = "sim_detector", "yolox_nano"
@@ -60,7 +62,7 @@ class Cell:
     Attributes:
         drive: on which recording.
         role: what it is for.
-        kind: attack or stress; None for the clean drive.
+        kind: attack or stress; None for the drive as it is.
         start_s, duration_s: the attack's window; None leaves `attack_bag` its default.
         seed: of all that is random in it.
     """
@@ -112,19 +114,22 @@ def cells(*, quick: bool, bags: Sequence[Drive] = ()) -> list[Cell]:
     """Return the matrix; the same arguments give the same cells in the same order.
 
     Args:
-        quick: two scenes of one seed, stress on one of them; else every scene of every seed.
+        quick: two scenes of one seed, stress on one of them; else every scene of every seed. Benign scenes,
+            of those seeds, are in both.
         bags: recordings beside the simulated drives.
     """
     from edgeguard.sim.scenes import SCENES
 
-    scenes = QUICK_SCENES if quick else tuple(sorted(SCENES))
-    drives = [simulated(scene, seed) for seed in SEEDS[: 1 if quick else None] for scene in scenes]
+    scenes = QUICK_SCENES if quick else tuple(sorted(set(SCENES) - set(BENIGN_SCENES)))
+    seeds = SEEDS[: 1 if quick else None]
+    drives = [simulated(scene, seed) for seed in seeds for scene in scenes]
     drives += bags
     stressed = [d for d in drives if not quick or d.scene is None or d.scene in QUICK_STRESS_SCENES]
     out = [Cell(drive, Role.CLEAN) for drive in drives]
     for drive in drives:
         out += _attacks(drive)
     out += [Cell(drive, Role.BENIGN, kind, 0.0, None, drive.seed) for drive in stressed for kind in STRESS]
+    out += [Cell(simulated(scene, seed), Role.BENIGN) for seed in seeds for scene in BENIGN_SCENES]
     return out
 
 

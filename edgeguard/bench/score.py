@@ -232,6 +232,14 @@ def check_rows(tried: Sequence[Trial], checks: Sequence[str]) -> list[dict[str, 
     return rows
 
 
+def condition(result: Result) -> str:
+    """Return what is benign about a drive: the stress laid on it, its scene, or nothing."""
+    cell = result["cell"]
+    if cell["kind"] is not None:
+        return str(cell["kind"])
+    return "clean" if _is(result, Role.CLEAN) else str(cell["drive"]["scene"])
+
+
 def benign_rows(results: Sequence[Result], budget: float) -> list[dict[str, Any]]:
     """Return a row for the clean drives, by scene, and for each benign condition.
 
@@ -248,7 +256,7 @@ def benign_rows(results: Sequence[Result], budget: float) -> list[dict[str, Any]
             ).append(r)
     for r in results:
         if _is(r, Role.BENIGN):
-            groups.setdefault(r["cell"]["kind"], []).append(r)
+            groups.setdefault(condition(r), []).append(r)
     for name, group in groups.items():
         made = [r for r in group if r["skipped"] is None]
         hours = sum(r["duration_s"] for r in made) / 3600

@@ -7,7 +7,8 @@ when it stands up out of nowhere: a body in the open does not appear between two
 
 What was held is judged by what this very pair did while both held it: how well they overlapped, how far it
 was hidden, how often one lapsed, how sure the camera was. A box that stays but slides off its object is told
-by both its sides moving the same way.
+by both its sides moving the same way. Nor is a box on a part of a body, of a thing that the road does not know
+or of a score on which nobody acts the box of the car that stood there.
 
 Unobservable: beyond range, more hidden than before, at the image's border, too small, LiDAR absent, an
 unclassified cluster that neither was boxed before nor appeared in the open.
@@ -30,6 +31,7 @@ from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.habits import Habits
+from edgeguard.losses import Losses
 from edgeguard.pairing import MIN_OVERLAP, SURE_OVERLAP, Pairing
 from edgeguard.scene import Scene, covered_share
 from edgeguard.seats import Seats
@@ -106,6 +108,7 @@ class ObjectAgreement:
         self._track_habits = Habits(CAMERA_CAPACITY)
         self._object_habits = Habits(CAPACITY)
         self._seats = Seats(CAMERA_CAPACITY)
+        self._losses = Losses()
 
     def score(self, scene: Scene) -> list[Scores]:
         seen = scene.objects
@@ -145,7 +148,7 @@ class ObjectAgreement:
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
         glimpsed_s = np.where(habits.overlap(t.slot) >= _BRUSHED, habits.agreed_s(t.slot), 0.0)
         never *= clamp(1.0 - glimpsed_s / _GLIMPSE_S, _GLIMPSED, 1.0)
-        lasting = _HELD * clamp(1.0 - habits.lapses(t.slot) / _FLICKER, 0.0, 1.0)
+        lasting = _HELD * self._steady(habits.lapses(t.slot))
         far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
         lasting *= clamp((far - np.fmax(scene.size_range, 0.0)) / 5.0, 0.0, 1.0)
         rare = np.where(held, lasting, never) * short * clear
@@ -163,14 +166,16 @@ class ObjectAgreement:
         drift = self._drift(scene, pairing)
         surprise = np.where(told, surprise, np.nan)
         surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, 0.5 * drift**2, np.nan))
+        lost = self._lost(scene, pairing, held)
+        surprise = np.where(np.isnan(lost), surprise, lost)
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
         return Scores(
             SubjectKind.TRACK,
             t.id,
             surprise,
-            tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed)),
+            tuple(c if m else Cause.CAMERA for c, m in zip(scene.unsupported_cause, missed & t.matched)),
             {
-                "camera_sees": np.ones(len(t)),
+                "camera_sees": t.matched.astype(np.float64),
                 "overlap": pairing.any_object,
                 "held_s": held_s,
                 "range_m": np.where(pairing.object_of >= 0, found, scene.size_range),
@@ -178,6 +183,18 @@ class ObjectAgreement:
                 "drift_sigma": drift,
             },
         )
+
+    def _lost(self, scene: Scene, pairing: Pairing, held: NDArray[np.bool_]) -> F64:
+        """(N,) how surely the camera just lost a track whose body raw clusters still show; else NaN."""
+        t, s = scene.tracks, self.settings
+        if scene.objects_are_classified:
+            return np.full(len(t), np.nan)
+        lost = self._losses.follow(scene, pairing)
+        habits = self._losses.habits
+        lost = _HELD * lost * self._believed(habits.belief(t.slot)) * self._steady(habits.lapses(t.slot))
+        told = held & scene.asserted & (scene.hidden < s.max_hidden) & (scene.edge_px >= s.edge_px)
+        told &= (t.height >= s.min_height_px) & ~(scene.size_range > _APPEAR_RANGE_M)
+        return np.where(told, lost, np.nan)
 
     def _drift(self, scene: Scene, pairing: Pairing) -> F64:
         """(N,) how far each track's box slid off its LiDAR object, in standard deviations of how it sits."""
@@ -251,10 +268,10 @@ class ObjectAgreement:
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.6, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        lasting = _HELD * clamp(1.0 - habits.lapses(seen.slot) / _FLICKER, 0.0, 1.0)
+        lasting = _HELD * self._steady(habits.lapses(seen.slot))
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, left_score, habits.belief(seen.slot))
-        lasting *= clamp((believed - 0.25) / 0.35, 0.0, 1.0)
+        lasting *= self._believed(believed)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
         score = np.zeros(len(seen))
@@ -321,6 +338,18 @@ class ObjectAgreement:
         near &= person[:, None] & person[None, :]
         grouped: NDArray[np.bool_] = np.count_nonzero(near, axis=1) > 1
         return grouped
+
+    @staticmethod
+    def _steady(lapses: F64) -> F64:
+        """Return (N,) how little of a subject's disagreement its lapses before explain, 0 to 1."""
+        steady: F64 = clamp(1.0 - lapses / _FLICKER, 0.0, 1.0)
+        return steady
+
+    @staticmethod
+    def _believed(score: F64) -> F64:
+        """Return (N,) how surely the camera had held what it scored so, 0 to 1."""
+        believed: F64 = clamp((score - 0.25) / 0.35, 0.0, 1.0)
+        return believed
 
     @staticmethod
     def _short(overlap: F64, usual: F64) -> F64:

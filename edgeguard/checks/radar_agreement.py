@@ -20,7 +20,6 @@ Source: the radar equation's Doppler; own motion from Doppler after Kellner et a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +29,8 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
-from edgeguard.scene import Scene
-from edgeguard.sight import CELL_PX
+from edgeguard.radar import Targets, near, own_motion, targets_of
+from edgeguard.scene import Cloud, Scene
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects
@@ -41,13 +40,21 @@ from edgeguard.verdict import Cause, SubjectKind
 _SUBJECT = np.array([list(Channel).index(Channel.RADAR)], np.int64)
 _CERTAIN = 8.0
 _LOST = 4.0
-_GHOST, _FLICKER = 5.0, 1.5
+# Clutter comes and goes: how rarely it is where no other sensor sees a thing, once, twice, thrice in a row.
+_REPEATED = (0.0, 1.5, 5.0, 8.0)
+_MAX_GHOSTS = 16
+# Across, and from low to high above the road, metres: what any body in the way fills.
+_BODY_M = (0.6, 0.3, 1.2)
+_MIN_RAYS, _FREE = 6, 0.8
+_BUMPER_M = 0.6
+_BESIDE_M, _BEHIND_M = 1.0, 2.0
+# The camera's own pitch over bumps, rad.
+_PITCH = 0.02
 _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
-_MAX_TARGETS = 512
 _LEAST_BREADTH = 0.25
-# A target this much nearer or farther than a track, metres or share of its range, is another thing.
-_ELSEWHERE_M, _ELSEWHERE = 4.0, 0.4
+# A target that is nearer or farther by this share of the range that a track's size tells is another thing.
+_ELSEWHERE = 0.4
 _GROWTH_MEMORY_S = 0.5
 _VEHICLE = objects.GROUPS.index("vehicle")
 
@@ -75,21 +82,30 @@ class RadarAgreementSettings(Settings):
         0.5, gt=0, le=5, description="agreement after which the radar counts as holding an object, s"
     )
     moving_mps: float = Field(
-        2.5, gt=0, le=20, description="speed over ground from which a target moves, m/s"
+        1.5, gt=0, le=20, description="speed over ground from which a target moves, m/s"
     )
     corridor_half_width_m: float = Field(
         2.5, gt=0, le=20, description="half the width of the corridor in which ghosts matter, m"
     )
 
 
-class _Targets(NamedTuple):
-    """Radar targets in the optical frame, from the radar's own place."""
+class _Ghosts(NamedTuple):
+    """Targets that nothing accounts for, followed from cycle to cycle.
+
+    Attributes:
+        xyz: (N, 3) where they are, optical frame, metres.
+        step_m: (N,) how far their own Doppler takes them by the next cycle, at most.
+        cycles: (N,) on how many they were seen.
+        missed: (N,) not on the last one: a stray box may account for a target once.
+    """
 
     xyz: F64
-    range_m: F64
-    sight: F64
-    rate: F64
-    origin: F64
+    step_m: F64
+    cycles: I64
+    missed: NDArray[np.bool_]
+
+
+_NO_GHOSTS = _Ghosts(np.zeros((0, 3)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool))
 
 
 class RadarAgreement:
@@ -111,8 +127,7 @@ class RadarAgreement:
         self._size = np.zeros((LIDAR_CAPACITY, 2))
         self._growth_mps = np.zeros(LIDAR_CAPACITY)
         self._cycle_ns: int | None = None
-        self._ghosts = np.zeros((0, 3))
-        self._ghost_score = float("nan")
+        self._ghosts = _NO_GHOSTS
 
     def score(self, scene: Scene) -> list[Scores]:
         radar, rig = scene.frame.radar, scene.rig
@@ -121,15 +136,7 @@ class RadarAgreement:
         matrix = rig.to_camera.get(radar.frame_id.lstrip("/")) if rig is not None else None
         if matrix is None:
             return [Scores.unobservable(SubjectKind.STREAM, _SUBJECT)]
-        xyz = radar.xyz.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-        way = xyz - matrix[:3, 3]
-        distance = np.maximum(np.linalg.norm(way, axis=1), 1e-6)
-        if len(distance) > _MAX_TARGETS:
-            nearest = np.sort(np.argsort(distance, kind="stable")[:_MAX_TARGETS])
-            xyz, way, distance = xyz[nearest], way[nearest], distance[nearest]
-            radar = replace(radar, xyz=radar.xyz[nearest], range_rate=radar.range_rate[nearest], snr=None)
-        rate = radar.range_rate.astype(np.float64)
-        targets = _Targets(xyz, distance, way / distance[:, None], rate, matrix[:3, 3])
+        targets = targets_of(radar, matrix)
         fresh = radar.stamp_ns != self._cycle_ns
         self._cycle_ns = radar.stamp_ns
         return [
@@ -138,7 +145,7 @@ class RadarAgreement:
             self._stream(scene, targets, fresh),
         ]
 
-    def _objects(self, scene: Scene, targets: _Targets, fresh: bool) -> list[Scores]:
+    def _objects(self, scene: Scene, targets: Targets, fresh: bool) -> list[Scores]:
         seen = scene.objects
         if seen is None:
             return []
@@ -174,7 +181,7 @@ class RadarAgreement:
         self._size[slot] = size
         return self._growth_mps[slot]
 
-    def _tracks(self, scene: Scene, targets: _Targets, fresh: bool) -> Scores:
+    def _tracks(self, scene: Scene, targets: Targets, fresh: bool) -> Scores:
         t, range_m = scene.tracks, scene.range
         k = scene.rig.camera.k if scene.rig is not None else np.eye(3)
         v = ((t.xyxy[:, 1] + t.xyxy[:, 3]) / 2 - k[1, 2]) / k[1, 1] * range_m
@@ -201,14 +208,14 @@ class RadarAgreement:
         rate: F64,
         sigma: F64,
         told: NDArray[np.bool_],
-        targets: _Targets,
+        targets: Targets,
         fresh: bool,
     ) -> Scores:
         """Score motion and loss of things at (N, 3) `center` of (N, 2) `size` across and along, metres."""
         s, held = self.settings, self._held[kind]
-        near = _near(center, size, targets, s.range_m, np.deg2rad(s.bearing_deg))
-        residual = np.where(near, targets.rate[None, :] - rate[:, None], np.nan)
-        has = near.any(axis=1)
+        on = near(center, size, targets, s.range_m, np.deg2rad(s.bearing_deg))
+        residual = np.where(on, targets.rate[None, :] - rate[:, None], np.nan)
+        has = on.any(axis=1)
         nearest = np.full(len(ids), np.nan)
         if has.any():
             row = np.flatnonzero(has)
@@ -234,28 +241,29 @@ class RadarAgreement:
             },
         )
 
-    def _stream(self, scene: Scene, targets: _Targets, fresh: bool) -> Scores:
+    def _stream(self, scene: Scene, targets: Targets, fresh: bool) -> Scores:
         """Score targets that move in the corridor where nothing else is."""
-        own = _own_motion(scene, targets)
-        if own is None or scene.sight is None or scene.rig is None:
+        own = own_motion(scene.camera_motion, targets)
+        if own is None or scene.cloud is None or scene.ground is None:
             return Scores.unobservable(SubjectKind.STREAM, _SUBJECT)
         s, p = self.settings, targets.xyz
         speed = targets.rate + targets.sight @ own
-        moving = (np.abs(speed) > s.moving_mps) & (p[:, 2] > 2.0) & (p[:, 2] < s.max_range_m)
-        ghost = moving & (np.abs(p[:, 0]) < s.corridor_half_width_m) & ~self._known(scene, targets)
-        ghost &= _seen_free(scene, p, s.range_m)
+        near_by = (p[:, 2] > 2.0) & (p[:, 2] < s.max_range_m) & (np.abs(p[:, 0]) < s.corridor_half_width_m)
+        # What has moved is no manhole cover, even where it now stands.
+        moved = (np.abs(speed) > s.moving_mps) | (self._came_from(p).max(axis=1, initial=0) >= 2)
+        ghost = np.flatnonzero(near_by & moved & ~self._known(scene, targets))[:_MAX_GHOSTS]
+        if len(ghost):
+            free = [_seen_free(scene, scene.cloud, xyz, s.range_m) for xyz in p[ghost]]
+            ghost = ghost[np.array(free, bool)]
         if fresh:
-            places = p[ghost]
-            gap = np.linalg.norm(places[:, None] - self._ghosts[None], axis=2)
-            stays = bool(gap.size and gap.min() < 4.0)
-            self._ghost_score = (_GHOST if stays else _FLICKER) if len(places) else 0.0
-            self._ghosts = places
-        first = int(np.argmax(ghost)) if ghost.any() else -1
+            self._follow(p[ghost], np.abs(targets.rate[ghost]) * scene.dt_s)
+        cycles = self._ghosts.cycles[~self._ghosts.missed]
+        first = int(ghost[cycles.argmax()]) if len(ghost) and len(ghost) == len(cycles) else -1
         nan = float("nan")
         return Scores(
             SubjectKind.STREAM,
             _SUBJECT,
-            np.array([self._ghost_score]),
+            np.array([_REPEATED[min(int(cycles.max(initial=0)), len(_REPEATED) - 1)]]),
             (Cause.RADAR,),
             {
                 "ghost_speed_mps": np.array([speed[first] if first >= 0 else nan]),
@@ -263,24 +271,56 @@ class RadarAgreement:
             },
         )
 
-    def _known(self, scene: Scene, targets: _Targets) -> NDArray[np.bool_]:
+    def _follow(self, xyz: F64, step_m: F64) -> None:
+        before, came = self._ghosts, self._came_from(xyz)
+        gone = np.flatnonzero(~before.missed & ~came.any(axis=0))
+        self._ghosts = _Ghosts(
+            np.concatenate([xyz, before.xyz[gone]]),
+            np.concatenate([step_m, 2.0 * before.step_m[gone]]),
+            np.concatenate([1 + came.max(axis=1, initial=0), before.cycles[gone]]),
+            np.arange(len(xyz) + len(gone)) >= len(xyz),
+        )
+
+    def _came_from(self, xyz: F64) -> I64:
+        """(N, K) on how many cycles each earlier ghost was seen, 0 where it cannot have come to a place."""
+        before = self._ghosts
+        gap = np.linalg.norm(xyz[:, None] - before.xyz[None], axis=2)
+        return np.where(gap < self.settings.range_m + before.step_m, before.cycles, 0)
+
+    def _known(self, scene: Scene, targets: Targets) -> NDArray[np.bool_]:
         """Whether a camera track, sure or not, or a LiDAR object accounts for a target."""
         bearing, known = np.deg2rad(self.settings.bearing_deg), np.zeros(len(targets.rate), bool)
         if scene.objects is not None:
             o = scene.objects
-            known |= _near(o.center, o.size[:, (0, 2)] + 2.0, targets, self.settings.range_m, bearing).any(
-                axis=0
+            off, half = (targets.xyz[None] - o.center[:, None])[..., (0, 2)], o.size[:, None, (0, 2)] / 2
+            # LiDAR has a body's near face; what lies behind that, a radar may see better.
+            on = np.abs(off[..., 0]) <= half[..., 0] + _BESIDE_M + bearing * targets.range_m
+            on &= (off[..., 1] >= -half[..., 1] - self.settings.range_m) & (
+                off[..., 1] <= half[..., 1] + self.settings.range_m + _BEHIND_M
             )
-        if len(scene.tracks) and scene.rig is not None:
-            k, z = scene.rig.camera.k, np.maximum(targets.xyz[:, 2], 0.1)
-            u, margin = k[0, 0] * targets.xyz[:, 0] / z + k[0, 2], 1.5 * bearing * k[0, 0]
-            b = scene.tracks.xyxy
-            boxed = (u >= b[:, :1] - margin) & (u <= b[:, 2:3] + margin)
-            # A car behind the target is no cause of it; one of unknown range may be.
-            far = np.abs(scene.range[:, None] - targets.xyz[None, :, 2])
-            boxed &= ~(far > np.maximum(_ELSEWHERE_M, _ELSEWHERE * scene.range)[:, None])
-            known |= boxed.any(axis=0)
+            known |= on.any(axis=0)
+        if len(scene.tracks) and scene.rig is not None and scene.ground is not None:
+            k, (a, b, c), (x, _, z) = scene.rig.camera.k, scene.ground.plane, targets.xyz.T
+            z = np.maximum(z, 0.1)
+            u, v = k[0, 0] * x / z + k[0, 2], k[1, 1] * (a * x + b * z + c - _BUMPER_M) / z + k[1, 2]
+            across, down = 1.5 * bearing * k[0, 0], _PITCH * k[1, 1]
+            x0, y0, x1, y1 = scene.tracks.xyxy.T[:, :, None]
+            # A box that ends above a bumper there, or begins below it, holds what is farther or nearer.
+            boxed = (u >= x0 - across) & (u <= x1 + across) & (v >= y0 - down) & (v <= y1 + down)
+            known |= (boxed & self._may_return(scene, z)).any(axis=0)
         return known
+
+    def _may_return(self, scene: Scene, z: F64) -> NDArray[np.bool_]:
+        """(N, M) whether a track lies at about the range `z` of a target; one of unknown range may."""
+        near_m, label = scene.range, scene.tracks.label
+        measured = np.zeros(len(near_m), bool)
+        if scene.support is not None:
+            measured = near_m == scene.support.foreground
+        # A size tells a range to a third; what LiDAR measured has a near face, and a length behind it.
+        slack = np.where(measured, 0.0, np.maximum(_ELSEWHERE * near_m, 0.0)) + self.settings.range_m
+        length = np.where(measured, objects.LENGTH[label], 0.0)
+        off = z[None, :] - near_m[:, None]
+        return ~((off < -slack[:, None]) | (off > (slack + length)[:, None]))
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         if "ghost_speed_mps" in measured:
@@ -296,53 +336,29 @@ class RadarAgreement:
         )
 
 
-def _near(center: F64, size: F64, targets: _Targets, range_m: float, bearing: float) -> NDArray[np.bool_]:
-    """Return (N, M) whether a target lies on a thing, within the radar's errors of range and bearing."""
-    way = (center - targets.origin)[:, (0, 2)]
-    flat = (targets.xyz - targets.origin)[:, (0, 2)]
-    distance = np.maximum(np.hypot(way[:, 0], way[:, 1]), 0.1)[:, None]
-    along = (way @ flat.T) / distance
-    across = (way[:, :1] * flat[None, :, 1] - way[:, 1:] * flat[None, :, 0]) / distance
-    half = size / 2
-    on: NDArray[np.bool_] = np.abs(along - distance) <= half.max(axis=1)[:, None] + range_m
-    on &= np.abs(across) <= half[:, :1] + bearing * distance + 0.3
-    return on
+def _seen_free(scene: Scene, cloud: Cloud, xyz: F64, margin_m: float) -> bool:
+    """Return whether the LiDAR saw through a place, at the height of a body on the road.
 
-
-def _own_motion(scene: Scene, targets: _Targets) -> F64 | None:
-    """Return the (3,) velocity of the radar in the optical frame, m/s; None where it cannot be told."""
-    motion = scene.camera_motion
-    if motion is not None:
-        velocity: F64 = motion[0] + np.cross(motion[1], targets.origin)
-        return velocity
-    if len(targets.rate) < 8:
-        return None
-    sight = targets.sight[:, (0, 2)]
-    flat: F64 = np.zeros(2)
-    weight: F64 = np.ones(len(targets.rate))
-    for _ in range(5):  # the standing world is what most targets agree on
-        normal = (sight * weight[:, None]).T @ sight + 1e-3 * np.eye(2)
-        flat = np.asarray(np.linalg.solve(normal, -(sight * weight[:, None]).T @ targets.rate), np.float64)
-        residual = targets.rate + sight @ flat
-        scale = 3.0 * max(float(np.median(np.abs(residual))), 0.2)
-        weight = np.asarray(np.clip(1.0 - (residual / scale) ** 2, 0.0, None) ** 2, np.float64)
-    if np.count_nonzero(weight) < 0.5 * len(weight):
-        return None
-    return np.array([flat[0], 0.0, flat[1]])
-
-
-def _seen_free(scene: Scene, xyz: F64, margin_m: float) -> NDArray[np.bool_]:
-    """Return (N,) whether LiDAR saw well beyond places, at the height of a bumper above the road."""
-    assert scene.rig is not None and scene.sight is not None
-    free = np.zeros(len(xyz), bool)
-    if scene.ground is None:
-        return free
-    (a, b, c), k, far = scene.ground.plane, scene.rig.camera.k, scene.sight[0].far
-    z = np.maximum(xyz[:, 2], 0.1)
-    row = ((k[1, 1] * (a * xyz[:, 0] + b * z + c - 0.6) / z + k[1, 2]) / CELL_PX).astype(int)
-    column = ((k[0, 0] * xyz[:, 0] / z + k[0, 2]) / CELL_PX).astype(int)
-    for i in np.flatnonzero((row > 0) & (row < far.shape[0]) & (column > 0) & (column < far.shape[1])):
-        around = far[row[i] - 1 : row[i] + 2, column[i] - 1 : column[i] + 2]
-        told = around > 0
-        free[i] = bool(told.any()) and float(np.mean(around[told] > z[i] + margin_m + 1.0)) > 0.6
-    return free
+    Rays that enter the outline of a narrow body there count: those that end beyond it have passed, what ends
+    in it or nearer did not. Road at about its range or nearer tells nothing.
+    """
+    assert scene.rig is not None and scene.ground is not None and cloud.height is not None
+    (a, b, c), k, lidar = scene.ground.plane, scene.rig.camera.k, scene.settings.lidar
+    x, z = float(xyz[0]), float(xyz[2])
+    road = a * x + b * z + c
+    half, (low, high) = _BODY_M[0] / 2, _BODY_M[1:]
+    u, v = (k[0, 0] / z, k[0, 2]), (k[1, 1] / z, k[1, 2])
+    box = np.array(
+        [
+            u[0] * (x - half) + u[1],
+            v[0] * (road - high) + v[1],
+            u[0] * (x + half) + u[1],
+            v[0] * (road - low) + v[1],
+        ]
+    )
+    index = cloud.in_box(box)
+    range_m = cloud.z[index]
+    ground = cloud.height[index] < lidar.ground_tolerance_m + lidar.ground_slope * range_m
+    passed = range_m > z + margin_m
+    told = passed | ~ground
+    return int(np.count_nonzero(passed)) >= max(_MIN_RAYS, _FREE * np.count_nonzero(told))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edgeguard.sim.optics import Optics
-from edgeguard.sim.raster import Canvas, Shapes, Sight, Visible, in_view
+from edgeguard.sim.raster import FAR_M, Canvas, Shapes, Sight, Visible, in_view
 from edgeguard.sim.world import BACKGROUND, Actor, Scene
 from edgeguard.types import F64, U8
 
@@ -47,14 +47,19 @@ class Renderer:
         to_camera = self.camera_matrix(t)
         canvas = Canvas(self._sky(t))
         eye: F64 = np.asarray(np.linalg.inv(to_camera)[:3, 3], np.float64)
-        groups = [*self._still, *(self._posed(actor, phases, t, eye) for actor, phases in self._moving)]
+        groups = list(self._still)
+        for actor, phases in self._moving:
+            pose = self.scene.actor_matrix(actor, t)
+            depth = float(to_camera[2, :3] @ pose[:3, 3] + to_camera[2, 3])
+            if -max(actor.size) < depth < FAR_M + max(actor.size):
+                groups.append(self._posed(actor, phases, pose, eye))
         for sight in in_view(groups, to_camera, self.scene.camera):
             canvas.draw(sight, self._texture(sight))
         return self._optics.expose(canvas, index)
 
-    def _posed(self, actor: Actor, phases: list[Shapes], t: float, eye: F64) -> tuple[Shapes, F64]:
-        """Return an actor's surfaces, and their bases in the world at `t`."""
-        pose, phase = self.scene.actor_matrix(actor, t), 0
+    def _posed(self, actor: Actor, phases: list[Shapes], pose: F64, eye: F64) -> tuple[Shapes, F64]:
+        """Return an actor's surfaces, and their bases in the world where its pose is (4, 4) `pose`."""
+        phase = 0
         if actor.stride_m > 0:
             way = np.linalg.norm(pose[:2, 3] - actor.trajectory.xy[0])
             phase = int(way / actor.stride_m) % len(phases)

@@ -38,10 +38,11 @@ class Draft:
 
     Attributes:
         lit: moving cars have their lamps on.
+        vests: pedestrians wear one of high visibility.
     """
 
     def __init__(self, name: str, seed: int, duration_s: float, stream: int) -> None:
-        self.lit = False
+        self.lit, self.vests = False, True
         self.name, self.seed, self.duration_s = name, seed, duration_s
         self.rng = np.random.default_rng([seed, 1, stream])
         self.t = np.arange(-1.0, duration_s + 1.0, STEP_S)
@@ -74,20 +75,24 @@ class Draft:
     def ego(self, speed: F64) -> Trajectory:
         return Trajectory.along((0.0, LANE_Y), 0.0, self.t, speed)
 
-    def car(self, x: float, y: float, heading: float, speed: F64 | None = None) -> None:
-        """Add a car; without speeds (m/s, over `t`) it stands."""
+    def car(
+        self, x: float, y: float, heading: float, speed: F64 | None = None, *, aside: F64 | None = None
+    ) -> None:
+        """Add a car; without speeds (m/s, over `t`) it stands. `aside` is how far it is to the left (m)."""
         where = (
             Trajectory.standing(x, y, heading)
             if speed is None
             else Trajectory.along((x, y), heading, self.t, speed)
         )
+        if aside is not None:
+            where = where.shifted(aside)
         lit = self.lit and speed is not None
         self.actors.append(models.car(len(self.actors), where, self.rng, lit=lit))
 
     def person(self, x: float, y: float, heading: float, speed: F64, ground: float = 0.0) -> None:
         """Add a pedestrian who walks at `speed` (m/s, over `t`)."""
         walk = Trajectory.along((x, y), heading, self.t, speed)
-        self.actors.append(models.person(len(self.actors), walk, self.rng, ground=ground))
+        self.actors.append(models.person(len(self.actors), walk, self.rng, ground=ground, vest=self.vests))
 
     def walkers(self, count: int, end: float) -> None:
         """Add pedestrians on both pavements, either way."""

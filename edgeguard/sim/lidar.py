@@ -179,20 +179,20 @@ def _cast(rays: F32, to_box: F32, low: F32, high: F32) -> tuple[F32, F32]:
 
     The slab method.
     """
-    shape = rays.shape[1:]
-    enter: F32 = np.full(shape, -np.inf, np.float32)
-    leave: F32 = np.full(shape, np.inf, np.float32)
-    cosine: F32 = np.zeros(shape, np.float32)
+    turn = to_box[:3, :3, None, None]
+    # All three axes at once: most boxes are a few rays wide, and calls are what costs.
+    way = turn[:, 0] * rays[0] + turn[:, 1] * rays[1] + turn[:, 2] * rays[2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        for axis in range(3):
-            way = to_box[axis, 0] * rays[0] + to_box[axis, 1] * rays[1] + to_box[axis, 2] * rays[2]
-            inverse = 1.0 / way
-            a, b = (low[axis] - to_box[axis, 3]) * inverse, (high[axis] - to_box[axis, 3]) * inverse
-            near = np.minimum(a, b)
-            np.copyto(cosine, np.abs(way), where=near > enter)
-            np.maximum(enter, near, out=enter)
-            np.minimum(leave, np.maximum(a, b), out=leave)
-    enter[(enter > leave) | (enter <= 0)] = np.inf
+        inverse = 1.0 / way
+        a = (low - to_box[:3, 3])[:, None, None] * inverse
+        b = (high - to_box[:3, 3])[:, None, None] * inverse
+        near, far = np.fmin(a, b), np.fmax(a, b)
+    enter: F32 = near.max(axis=0)
+    enter[(enter > far.min(axis=0)) | (enter <= 0)] = np.inf
+    face = np.where(
+        near[0] >= near[1], np.where(near[0] >= near[2], 0, 2), np.where(near[1] >= near[2], 1, 2)
+    )
+    cosine: F32 = np.abs(np.choose(face, way))
     return enter, cosine
 
 

@@ -96,14 +96,16 @@ def _lamps(owner: int) -> tuple[Surface, ...]:
     return tuple(out)
 
 
-def person(actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, ground: float) -> Actor:
+def person(
+    actor_id: int, trajectory: Trajectory, rng: np.random.Generator, *, ground: float, vest: bool = True
+) -> Actor:
     """Return a pedestrian, a flat figure that turns to the viewer; rays hit a column."""
     depth, width, height = PERSON_SIZE
     seed = int(rng.integers(2**31))
     phases = [
         (
             surface(
-                textures.person(np.random.default_rng(seed), step),
+                textures.person(np.random.default_rng(seed), step, vest=vest),
                 (0, width / 2, height),
                 (0, -width, 0),
                 (0, 0, -height),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,6 +65,12 @@ class Radar:
         ]
         self._at_start = _joined([p for _, p in parts])
         self._owner: I32 = np.concatenate([np.full(len(p.xyz), owner, np.int32) for owner, p in parts])
+        ends = np.cumsum([len(p.xyz) for _, p in parts]).tolist()
+        self._own = [slice(a, b) for a, b in zip(ends, ends[1:])]
+        self._solid = [
+            (np.array([b.low for b in actor.boxes]), np.array([b.high for b in actor.boxes]))
+            for actor in scene.actors
+        ]
         self._low: F64 = np.array([b.low for b in scene.boxes]).reshape(-1, 3)
         self._high: F64 = np.array([b.high for b in scene.boxes]).reshape(-1, 3)
 
@@ -72,7 +78,7 @@ class Radar:
         """Return the detections of a frame, all at one instant."""
         scene, model, t = self.scene, self.scene.radar, self.scene.time(index)
         rng = np.random.default_rng([scene.seed, 6, index])
-        pose, at = self._pose(t), self._world(t)
+        pose, at = self._pose(t), self._world(t, range(len(scene.actors)))
         local = (at.xyz - pose[:3, 3]) @ pose[:3, :3]
         range_m, azimuth = np.linalg.norm(local, axis=1), np.arctan2(local[:, 1], local[:, 0])
         facing = np.einsum("ni,ni->n", at.normal, pose[:3, 3] - at.xyz) / np.maximum(range_m, 1e-6)
@@ -96,28 +102,37 @@ class Radar:
         mount[:3, 3] = self.scene.radar_xyz
         return np.asarray(self.scene.ego_matrix(t) @ mount, np.float64)
 
-    def _world(self, t: float) -> _Scatterers:
-        """Return all that scatters, in the world at `t`."""
+    def _world(self, t: float, moved: Iterable[int]) -> _Scatterers:
+        """Return all that scatters, in the world at `t`; actors not among `moved` are as at the start."""
         xyz, normal, dbsm = self._at_start.xyz.copy(), self._at_start.normal.copy(), self._at_start.dbsm
-        for actor, part in zip(self.scene.actors, self._parts):
-            if actor.trajectory.moves:
-                own = self._owner == actor.actor_id
-                xyz[own], normal[own], _ = _posed(part, self.scene.actor_matrix(actor, t))
+        for k in moved:
+            if (actor := self.scene.actors[k]).trajectory.moves:
+                own = self._own[k]
+                xyz[own], normal[own], _ = _posed(self._parts[k], self.scene.actor_matrix(actor, t))
         return _Scatterers(xyz, normal, dbsm)
 
     def _range(self, t: float, index: NDArray[np.intp]) -> F64:
-        away = self._world(t).xyz[index] - self._pose(t)[:3, 3]
+        seen = set(self._owner[index].tolist())
+        moved = [k for k, actor in enumerate(self.scene.actors) if actor.actor_id in seen]
+        away = self._world(t, moved).xyz[index] - self._pose(t)[:3, 3]
         return np.asarray(np.linalg.norm(away, axis=1), np.float64)
 
     def _shadow_db(self, xyz: F64, owner: I32, eye: F64, t: float) -> F64:
         """Return (N,) dB what is lost on the way to points: all behind walls, some behind actors."""
         # A point lies on its own wall: the way ends a little before it.
         short = eye + (xyz - eye) * 0.995
-        db = np.where(_crossed(eye, short, self._low, self._high).any(axis=1), -np.inf, 0.0)
-        for actor in self.scene.actors:
-            to_actor = np.linalg.inv(self.scene.actor_matrix(actor, t))
-            a, b = to_actor[:3, :3] @ eye + to_actor[:3, 3], short @ to_actor[:3, :3].T + to_actor[:3, 3]
-            low, high = np.array([x.low for x in actor.boxes]), np.array([x.high for x in actor.boxes])
+        if not len(xyz):
+            return np.zeros(0)
+        near, far = np.minimum(short.min(axis=0), eye), np.maximum(short.max(axis=0), eye)
+        between = ((self._low <= far) & (self._high >= near)).all(axis=1)
+        walled = _crossed(eye, short, self._low[between], self._high[between]).any(axis=1)
+        db = np.where(walled, -np.inf, 0.0)
+        for actor, (low, high) in zip(self.scene.actors, self._solid):
+            pose, reach = self.scene.actor_matrix(actor, t), float(np.hypot(*actor.size[:2]))
+            if (pose[:2, 3] + reach < near[:2]).any() or (pose[:2, 3] - reach > far[:2]).any():
+                continue
+            turn = pose[:3, :3]
+            a, b = (eye - pose[:3, 3]) @ turn, (short - pose[:3, 3]) @ turn
             behind = _crossed(a, b, low, high).any(axis=1) & (owner != actor.actor_id)
             db = np.where(behind, db + _BEHIND_DB, db)
         return np.asarray(db, np.float64)

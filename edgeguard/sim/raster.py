@@ -16,6 +16,8 @@ from edgeguard.types import F32, F64, I32, U8
 
 NEAR_M = 0.3
 FAR_M = 110.0
+_FAR_PX = 20000
+"""Outlines are cut to this: beyond, fixed-point drawing overflows."""
 _LEAST_PX = 0.8
 """Surfaces that are narrower are not drawn."""
 _SOLID = 200
@@ -116,19 +118,27 @@ def in_view(groups: Sequence[tuple[Shapes, F64]], to_camera: F64, model: CameraM
     polygons = outline @ homography.transpose(0, 2, 1)
     shrink = _shrink(pixels)
     surfaces = [s for shapes, _ in groups for s in shapes.surfaces]
-    out = []
+    flat = polygons[..., :2] / np.where(whole[:, None], polygons[..., 2], 1.0)[..., None]
+    rois = _rois(flat, model)
+    sights = []
     for i in order:
-        surface, polygon = surfaces[index[i]], polygons[i] if whole[i] else _clip(polygons[i])
-        if len(polygon) < 3:
-            continue
-        flat = np.clip(polygon[:, :2] / polygon[:, 2:], -20000, 20000)
-        roi = _roi(flat, model)
-        if roi is None:
-            continue
-        h, w = surface.texture.shape[:2]
-        halvings = (_halvings(w / shrink[i, 0]), _halvings(h / shrink[i, 1])) if whole[i] else (0, 0)
-        out.append(Sight(surface, homography[i], inverse_depth[i], flat, halvings, roi))
-    return out
+        surface, outline_px, roi, halvings = surfaces[index[i]], flat[i], rois[i], (0, 0)
+        if whole[i]:
+            h, w = surface.texture.shape[:2]
+            halvings = (_halvings(w / shrink[i, 0]), _halvings(h / shrink[i, 1]))
+        else:
+            polygon = _clip(polygons[i])
+            if len(polygon) < 3:
+                continue
+            outline_px = polygon[:, :2] / polygon[:, 2:]
+            roi = _rois(outline_px[None], model)[0]
+        x0, y0, x1, y1 = roi.tolist()
+        if x1 > x0 and y1 > y0:
+            outline_px = np.clip(outline_px, -_FAR_PX, _FAR_PX)
+            sights.append(
+                Sight(surface, homography[i], inverse_depth[i], outline_px, halvings, (x0, y0, x1, y1))
+            )
+    return sights
 
 
 def _shrink(pixels: F64) -> F64:
@@ -141,11 +151,12 @@ def _halvings(shrink: float) -> int:
     return max(int(np.log2(max(shrink, 1.0)) + 0.3), 0)
 
 
-def _roi(pixels: F64, model: CameraModel) -> tuple[int, int, int, int] | None:
-    (a, b), (c, d) = pixels.min(0), pixels.max(0)
-    x0, y0 = max(int(np.floor(a)), 0), max(int(np.floor(b)), 0)
-    x1, y1 = min(int(np.ceil(c)) + 1, model.width), min(int(np.ceil(d)) + 1, model.height)
-    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+def _rois(pixels: F64, model: CameraModel) -> I32:
+    """Return (N, 4) the parts of the image, x0, y0, x1, y1, that (N, K, 2) outlines lie in."""
+    size = np.array([model.width, model.height], np.float64)
+    low = np.clip(np.floor(pixels.min(axis=1)), 0, size)
+    high = np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, size)
+    return np.concatenate([low, high], axis=1).astype(np.int32)
 
 
 class Canvas:
@@ -165,6 +176,7 @@ class Canvas:
         self.owner: I32 = np.full(shape, BACKGROUND, np.int32)
         self.glow: F32 | None = None
         self._cover: dict[int, NDArray[np.bool_]] = {}
+        self._extent: dict[int, tuple[int, int, int, int]] = {}
 
     def draw(self, sight: Sight, texture: U8) -> None:
         """Warp a surface into the image where it is nearer than what is there.
@@ -217,6 +229,8 @@ class Canvas:
         if owner != BACKGROUND:
             cover = self._cover.setdefault(owner, np.zeros(self.owner.shape, np.bool_))
             cover[roi] |= (mask > 127) & (patch[..., 3] > _SOLID)
+            (x0, y0, x1, y1), old = sight.roi, self._extent.get(owner, sight.roi)
+            self._extent[owner] = (min(x0, old[0]), min(y0, old[1]), max(x1, old[2]), max(y1, old[3]))
         keep = solid & nearer
         target = self.bgr[roi]
         full = nearer & (alpha == 255)
@@ -231,15 +245,13 @@ class Canvas:
         """Return how the actors appear that cover at least 12 pixels."""
         out = {}
         for actor, cover in sorted(self._cover.items()):
-            columns, rows = np.flatnonzero(cover.any(0)), np.flatnonzero(cover.any(1))
-            if not len(rows):
-                continue
-            roi = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-            inside = cover[roi]
+            x0, y0, x1, y1 = self._extent[actor]
+            inside, owner = cover[y0:y1, x0:x1], self.owner[y0:y1, x0:x1]
             area = int(np.count_nonzero(inside))
             if area >= 12:
-                xyxy = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
-                seen = int(np.count_nonzero((self.owner[roi] == actor) & inside))
+                columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
+                xyxy = np.array([x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1.0])
+                seen = int(np.count_nonzero((owner == actor) & inside))
                 out[actor] = Visible(xyxy, area, seen)
         return out
 

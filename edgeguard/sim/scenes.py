@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeguard.errors import EdgeGuardError
+from edgeguard.sim import textures
 from edgeguard.sim.conditions import Light, Weather
 from edgeguard.sim.draft import FOCAL, HEIGHT, KERB_HEIGHT, KERB_Y, LANE_Y, WALK_MPS, WIDTH, Draft, camera
 from edgeguard.sim.sensors import Imager
@@ -141,6 +142,60 @@ def rain(d: Draft) -> Scene:
     return d.scene(ego, end, light=Light(ambient=0.6), weather=weather)
 
 
+def crowd(d: Draft) -> Scene:
+    """Drive slowly between dense crowds, and stop where many cross at once, before and behind each other."""
+    d.vests = False
+    cruise = d.draw(4.5, 6.5)
+    end = cruise * d.duration_s + VIEW_M
+    places = np.arange(d.draw(24, 30), end - 110, 55.0).tolist()
+    ego = d.stopping(cruise, [(x - 9.0, d.draw(3.5, 5.0)) for x in places])
+    for x, t in zip(places, _arrivals(d, ego, [x - 9.0 for x in places])):
+        for _ in range(int(d.rng.integers(7, 13))):
+            side, pace = float(d.rng.choice([-1, 1])), d.draw(0.9, 1.6)
+            begin = t - KERB_Y / pace + d.draw(-2.5, 2.5)
+            walk = np.where((d.t > begin) & (d.t < begin + 2 * (KERB_Y + 1) / pace), pace, 0.0)
+            d.person(x + d.draw(-1.5, 1.5), side * (KERB_Y + 1.0), -side * np.pi / 2, walk)
+    d.walkers(int(0.6 * (end - 90)), end - 90)
+    d.parked(end - 105, GAPS, [(x - 9.0, x + 5.0) for x in places])
+    return d.scene(ego, end)
+
+
+def cut_in(d: Draft) -> Scene:
+    """Be overtaken, again and again, by cars that cut in a few metres ahead."""
+    mean = d.draw(7.0, 9.0)
+    end = mean * d.duration_s + VIEW_M
+    start = d.draw(1.5, 2.5)
+    while start < d.duration_s:
+        faster, gap = d.draw(3.5, 5.5), d.draw(5.0, 8.0)
+        swing = np.clip((d.t - start) / d.draw(1.6, 2.4), 0, 1)
+        speed = mean + np.maximum(faster * np.exp(-np.maximum(d.t - start, 0) / 1.5), 1.0)
+        # At `start` its middle is so far ahead of the vehicle's origin, in the next lane.
+        x = gap + 4.4 - faster * (start - float(d.t[0]))
+        d.car(x, -LANE_Y, 0.0, speed, aside=2 * LANE_Y * swing**2 * (3 - 2 * swing))
+        start += d.draw(7.0, 9.0)
+    d.walkers(int(d.rng.integers(1, 4)), end - 110)
+    d.parked(end - 105, GAPS)
+    return d.scene(d.swaying(mean, 0.3, 9, d.draw(0, 2 * np.pi)), end)
+
+
+def billboard(d: Draft) -> Scene:
+    """Follow a car past boards by the road that show pictures of cars."""
+    ego = _follow(d, 8.0, (16.0, 20.0))
+    end = 8.0 * d.duration_s + VIEW_M
+    d.walkers(int(d.rng.integers(1, 4)), end - 110)
+    d.parked(end - 105, (13.0, 20.0, 34.0))
+    scene = d.scene(ego, end)
+    side, x = float(d.rng.choice([-1, 1])), d.draw(16, 26)
+    while x < end - 60:
+        width, height = d.draw(2.4, 3.2), d.draw(2.2, 2.8)
+        picture = textures.poster(d.rng, width, height)
+        scene = scene.with_board(
+            picture, xy=(x, side * (KERB_Y + 2.0)), size_m=(width, height), bottom_m=d.draw(0.3, 1.0)
+        )
+        side, x = -side, x + d.draw(14, 24)
+    return scene
+
+
 def _lit_street(d: Draft, mean: float, gap: tuple[float, float]) -> tuple[F64, float]:
     """Follow a car, all lamps lit, past people and parked cars; the ego's speeds, and where it ends, m."""
     d.lit = True
@@ -160,6 +215,9 @@ def _arrivals(d: Draft, speed: F64, places: list[float]) -> list[float]:
 
 SCENES: dict[str, Callable[[Draft], Scene]] = {
     scene.__name__: scene
-    for scene in (car_following, crossing_person, stop_junction, parked_row, oncoming, tunnel, night, rain)
-}
+    for scene in (
+        car_following, crossing_person, stop_junction, parked_row, oncoming, tunnel, night, rain, crowd,
+        cut_in, billboard,
+    )
+}  # fmt: skip
 """In an order that stays: a scene's place in it is part of its seed."""

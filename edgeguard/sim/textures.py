@@ -211,20 +211,56 @@ def car_glass(rng: np.random.Generator, paint: RGB, width: int, *, pillars: int)
     return speckle(texture, rng, 2.0)
 
 
-def person(rng: np.random.Generator, step: int) -> U8:
-    """Return a pedestrian in a high-visibility vest, 0.7 m by 1.75 m; `step` 0 to 3 is the gait."""
+def person(rng: np.random.Generator, step: int, *, vest: bool = True) -> U8:
+    """Return a pedestrian, 0.7 m by 1.75 m; `step` 0 to 3 is the gait, `vest` one of high visibility."""
     texture = np.zeros((350, 140, 4), np.uint8)
-    skin, dark = (140, 170, 215, 255), (58, 44, 40, 255)
+    skin, hair, dark, sleeve = (140, 170, 215, 255), (30, 34, 40, 255), (58, 44, 40, 255), (70, 60, 60, 255)
+    coat = (*HIGH_VIS[::-1], 255)
+    if not vest:
+        tone, shade = rng.uniform(0.4, 1.0), rng.uniform(0.5, 2.5)
+        skin = (int(140 * tone), int(170 * tone), int(215 * tone), 255)
+        hair = (int(30 * shade), int(34 * shade), int(40 * shade), 255)
+        dark = (*_CLOTHES[int(rng.integers(len(_CLOTHES)))][::-1], 255)
+        coat = (*_CLOTHES[int(rng.integers(len(_CLOTHES)))][::-1], 255)
+        sleeve = (int(coat[0] * 0.85), int(coat[1] * 0.85), int(coat[2] * 0.85), 255)
     swing = (0, 16, 0, -16)[step % 4]
     cv2.line(texture, (64, 200), (60 - swing, 335), dark, 22)
     cv2.line(texture, (76, 200), (80 + swing, 335), dark, 22)
-    cv2.line(texture, (46, 90), (36 + swing, 190), (70, 60, 60, 255), 15)
-    cv2.line(texture, (94, 90), (104 - swing, 190), (70, 60, 60, 255), 15)
-    cv2.rectangle(texture, (44, 74), (96, 195), (*HIGH_VIS[::-1], 255), -1)
-    cv2.rectangle(texture, (44, 140), (96, 148), (190, 190, 190, 255), -1)
+    cv2.line(texture, (46, 90), (36 + swing, 190), sleeve, 15)
+    cv2.line(texture, (94, 90), (104 - swing, 190), sleeve, 15)
+    cv2.rectangle(texture, (44, 74), (96, 195), coat, -1)
+    if vest:
+        cv2.rectangle(texture, (44, 140), (96, 148), (190, 190, 190, 255), -1)
     cv2.circle(texture, (70, 38), 26, skin, -1)
-    cv2.ellipse(texture, (70, 30), (27, 22), 0, 180, 360, (30, 34, 40, 255), -1)
+    cv2.ellipse(texture, (70, 30), (27, 22), 0, 180, 360, hair, -1)
     return speckle(texture, rng, 3.0)
+
+
+_CLOTHES: tuple[RGB, ...] = (
+    (40, 42, 48), (58, 66, 92), (96, 98, 104), (150, 142, 128), (206, 204, 198), (120, 40, 44), (62, 88, 70),
+    (178, 150, 90), (84, 64, 52), (70, 110, 150),
+)  # fmt: skip
+
+
+def poster(rng: np.random.Generator, width_m: float, height_m: float, px_per_m: int = 80) -> U8:
+    """Return an advertisement for a car: its front or rear over two thirds of the width, and a word."""
+    ground = ((196, 60, 44), (34, 96, 150), (226, 220, 200), (60, 66, 74))[int(rng.integers(4))]
+    texture = blank(int(height_m * px_per_m), int(width_m * px_per_m), ground)
+    height, width = texture.shape[:2]
+    texture = speckle(texture, rng, 6.0, height / 4)
+    paint = car_paint(rng)
+    body = car_end(rng, paint, rear=bool(rng.integers(2)))
+    glass = np.pad(car_glass(rng, paint, 300, pillars=1), ((0, 0), (30, 30), (0, 0)))
+    car = np.concatenate([glass, body])
+    size = (round(0.68 * width), round(0.68 * width * len(car) / car.shape[1]))
+    car = np.asarray(cv2.resize(car, size, interpolation=cv2.INTER_AREA), np.uint8)
+    top, left = round(0.9 * height) - size[1], round(0.16 * width)
+    under = texture[top : top + size[1], left : left + size[0], :3]
+    np.copyto(under, car[..., :3], where=car[..., 3:] > 127)
+    word = ("NEW", "DRIVE", "NOVA", "GO!")[int(rng.integers(4))]
+    at, white = (left, round(0.16 * height)), (245, 245, 245, 255)
+    cv2.putText(texture, word, at, cv2.FONT_HERSHEY_DUPLEX, height / 220, white, max(height // 60, 1))
+    return texture
 
 
 def stop_sign() -> U8:

@@ -34,6 +34,13 @@ class Trajectory:
         xy = np.array(start) + way[:, None] * np.array([np.cos(yaw), np.sin(yaw)])
         return cls(t, xy, np.full(len(t), yaw))
 
+    def shifted(self, aside: F64) -> Trajectory:
+        """Return this way, moved to its left by `aside` (K,) metres, and turned to where it leads."""
+        xy = self.xy + aside[:, None] * np.column_stack([-np.sin(self.yaw), np.cos(self.yaw)])
+        step = np.gradient(xy, self.t, axis=0)
+        goes = np.hypot(*step.T) > 0.1
+        return Trajectory(self.t, xy, np.where(goes, np.arctan2(step[:, 1], step[:, 0]), self.yaw))
+
     @property
     def moves(self) -> bool:
         return len(self.t) > 1
@@ -42,8 +49,13 @@ class Trajectory:
         """Return x, y (metres) and yaw (radians) at `t`."""
         if not self.moves:
             return float(self.xy[0, 0]), float(self.xy[0, 1]), float(self.yaw[0])
-        x, y = (float(np.interp(t, self.t, self.xy[:, i])) for i in (0, 1))
-        return x, y, float(np.interp(t, self.t, self.yaw))
+        # np.interp for one number is mostly overhead, and every actor is asked several times a frame.
+        i = min(max(int(self.t.searchsorted(t, "right")) - 1, 0), len(self.t) - 2)
+        before, after = self.t[i : i + 2].tolist()
+        share = min(max((t - before) / (after - before), 0.0), 1.0)
+        (x0, y0), (x1, y1) = self.xy[i : i + 2].tolist()
+        yaw0, yaw1 = self.yaw[i : i + 2].tolist()
+        return x0 + share * (x1 - x0), y0 + share * (y1 - y0), yaw0 + share * (yaw1 - yaw0)
 
     def speed(self, t: float, dt: float = 0.05) -> float:
         """Return the speed at `t`, m/s."""

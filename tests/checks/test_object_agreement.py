@@ -11,7 +11,8 @@ import pytest
 
 from edgeguard.replay import replay as replay_bag
 from edgeguard.types import Frame
-from edgeguard.verdict import Alarm, SubjectKind
+from edgeguard.verdict import Alarm, Cause, SubjectKind
+from tests.checks import sweeps
 from tests.checks.stage import START_NS, Thing, alarms, drive
 
 AHEAD = Thing("car", lambda t: (0.5, 15.0))
@@ -156,3 +157,39 @@ def test_turns_and_groups_of_people_raise_nothing(shared: Path, tmp_path: Path, 
 def test_absent_lidar_is_unobservable() -> None:
     drop: Callable[[float], float] = lambda t: 0.9 if t < ONSET_S else 0.0  # noqa: E731
     assert not disagreements(drive([replace(AHEAD, score=drop)], 3.0, lidar=False))
+
+
+def partly_boxed(share: float, score: float, seconds: float) -> Iterator[Frame]:
+    """A car in raw sweeps of which the camera boxes but an upper part, from the onset on."""
+    for i, frame in enumerate(sweeps.drive([sweeps.Body(lambda t: (0.3, 10.0))], seconds)):
+        found = frame.detections
+        assert found is not None
+        if i >= round(ONSET_S * 10):
+            xyxy = found.xyxy.copy()
+            xyxy[:, 3] = xyxy[:, 1] + share * (xyxy[:, 3] - xyxy[:, 1])
+            frame = replace(
+                frame, detections=replace(found, xyxy=xyxy, score=np.full_like(found.score, score))
+            )
+        yield frame
+
+
+def test_a_faint_box_on_half_a_car_is_not_that_car() -> None:
+    found = sweeps.alarms(partly_boxed(0.42, 0.4, ONSET_S + 0.6))
+    assert {a.check for _, a in found} == {"object_agreement"}
+    assert min(t for t, _ in found) <= ONSET_S + 0.5
+    assert any(a.subject.kind is SubjectKind.TRACK and a.cause is Cause.CAMERA for _, a in found)
+
+
+def test_one_faint_sighting_is_no_return() -> None:
+    """Stickers leave now and then a box that nobody acts on."""
+    frames = list(sweeps.drive([sweeps.Body(lambda t: (0.3, 10.0))], ONSET_S + 0.6))
+    for i, frame in enumerate(frames[round(ONSET_S * 10) :], round(ONSET_S * 10)):
+        found = frame.detections
+        assert found is not None
+        faint = 0.35 if i == round(ONSET_S * 10) + 2 else 0.0
+        frames[i] = replace(frame, detections=replace(found, score=np.full_like(found.score, faint)))
+    assert min(t for t, _ in sweeps.alarms(frames)) <= ONSET_S + 0.5
+
+
+def test_a_box_that_ends_early_and_is_believed_less_is_still_that_car() -> None:
+    assert not sweeps.alarms(partly_boxed(0.8, 0.6, ONSET_S + 1.5))
