@@ -30,7 +30,7 @@ def extensions() -> list[Extension]:
     except ImportError:
         sys.exit("edgeguard is built with Cython: install it (pip install cython, or apt install cython3)")
     # Fused and reordered operations would make replays differ from machine to machine.
-    options = ["-O3", "-g0", "-ffp-contract=off"]
+    options = ["-O1", "-g0", "-ffp-contract=off"]
     modules = [
         Extension(".".join(path.with_suffix("").parts), [path.as_posix()], extra_compile_args=options)
         for path in sorted(Path("edgeguard/compiled").glob("*.pyx"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeguard import objects
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import Tracks
@@ -117,7 +117,7 @@ class Bonds:
         track_began = stamp_ns - np.round(t.age_s * 1e9).astype(np.int64)
         # A car's box is not borne out by a person that stands in it.
         person = _PERSON[seen.label] * (seen.label >= 0)
-        return compiled.rivals(
+        return loops.rivals(
             t.id, partner, held_ns, track_began, _VEHICLE[t.label],
             seen.id, track, boxed_ns, object_began, person,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.compiled import images, points
+from edgeguard.compiled import loops
 from edgeguard.types import F32, F64, U8
 
 STEP = 4
@@ -47,12 +47,12 @@ def depth_cells(u: F32, v: F32, z: F32, size: tuple[float, float]) -> DepthCells
         size: image width and height, pixels.
     """
     columns, rows = -int(-size[0] // _CELL_X), -int(-size[1] // _CELL_Y)
-    return DepthCells(*points.nearest_cells(u, v, z, rows, columns, _CELL_X, _CELL_Y))
+    return DepthCells(*loops.nearest_cells(u, v, z, rows, columns, _CELL_X, _CELL_Y))
 
 
 def side_rims(cells: DepthCells) -> NDArray[np.int64]:
     """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
-    row, column = images.side_jumps(cells.nearest, _MAX_RANGE_M, _JUMP).T
+    row, column = loops.side_jumps(cells.nearest, _MAX_RANGE_M, _JUMP).T
     return np.column_stack([(column + 1) * _CELL_X, row * _CELL_Y + _CELL_Y // 2]) // STEP
 
 

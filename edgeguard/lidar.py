@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard.compiled import points
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.rig import CameraModel
 from edgeguard.types import F32, F64, I64, U8
@@ -50,7 +50,7 @@ class Ground:
 
     def height(self, xyz: F32) -> F32:
         """Return (N,) heights above ground, metres."""
-        return points.heights(xyz, self.plane, 0.0, 0.0)[0]
+        return loops.heights(xyz, self.plane, 0.0, 0.0)[0]
 
 
 def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
@@ -62,7 +62,7 @@ def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
     Returns:
         None where too little ground is seen to tell.
     """
-    lowest, count = points.lowest(xyz, 3.0, 40.0, 15)
+    lowest, count = loops.lowest(xyz, 3.0, 40.0, 15)
     if count < 100:
         return None
     right, ahead = np.nonzero(lowest)
@@ -73,7 +73,7 @@ def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
         # Without a plane to start from: the densest height, on a level road.
         counts, edges = np.histogram(low[:, 1], bins=np.arange(0.3, 4.0, 0.1))
         plane = np.array([0.0, 0.0, edges[int(np.argmax(counts))] + 0.05])
-    fitted = points.tukey_plane(low, plane, _FIRST_SCALES if previous is None else _SCALES, 15)
+    fitted = loops.tukey_plane(low, plane, _FIRST_SCALES if previous is None else _SCALES, 15)
     if fitted is None:
         return None
     plane, carried = fitted
@@ -122,12 +122,12 @@ def cluster(
     """
     s, cell = settings, settings.cell_m
     columns, rows = math.ceil(80.0 / cell), math.ceil(s.max_range_m / cell)
-    occupied, index, place = points.occupy(
+    occupied, index, place = loops.occupy(
         xyz, height, above_ground, s.max_height_m, s.max_range_m, 39.9, cell, columns, rows
     )
     count, label = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
     flat = np.asarray(label, np.int32).reshape(-1)
-    low, high, box, bottom, many = points.bodies(
+    low, high, box, bottom, many = loops.bodies(
         xyz, uv, height, index, place, flat, count, s.min_cluster_points
     )
     return Clusters(low, high, many, low[:, 2], box, bottom), occupied
@@ -149,7 +149,7 @@ class DensityMap:
 
     def update(self, u: F32, v: F32) -> None:
         """Learn from one sweep's (N,) columns and rows of pixels in the image."""
-        count = points.counts(u, v, self.rows, self._columns, _DENSITY_COLUMN_PX, _DENSITY_ROW_PX)
+        count = loops.counts(u, v, self.rows, self._columns, _DENSITY_COLUMN_PX, _DENSITY_ROW_PX)
         density = _upper(count) / (_DENSITY_ROW_PX * _DENSITY_COLUMN_PX)
         self._density = density if self._density is None else 0.9 * self._density + 0.1 * density
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.types import F64, I64, U8
 
@@ -81,16 +81,16 @@ def pair(
         whole: objects are a detector's boxes; otherwise clusters, which may be a part of a thing, or more.
     """
     now = measured.view(np.uint8)
-    by_track, apart = compiled.agreement(
+    by_track, apart = loops.agreement(
         tracks, track_range, range_gate, fit_gate, box_range, objects, object_range, now,
         _FITS, _SIZE_GATE, _RESIZED, whole,
     )  # fmt: skip
     # Known to be two things: only a box that fits well says that identities slipped.
-    plain, overlap, value = compiled.offers(
+    plain, overlap, value = loops.offers(
         detections, track_of_detection, objects, now, by_track, rivals, loyal_object, _SAME, _LOYALTY, whole
     )
     return Pairing(
-        *compiled.settled(
+        *loops.settled(
             by_track,
             apart,
             rivals,

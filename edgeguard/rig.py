@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.compiled import points
+from edgeguard.compiled import loops
 from edgeguard.types import F32, F64
 
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
@@ -81,7 +81,7 @@ class CameraModel:
         """
         half = self._cone
         if not self.is_distorted:
-            return points.pinhole(xyz, self.k, half, self.width, self.height)
+            return loops.pinhole(xyz, self.k, half, self.width, self.height)
         z = xyz[:, 2]
         uv = np.zeros((len(xyz), 2), np.float32)
         front = (z > 0.1) & (np.abs(xyz[:, 0]) < half * z) & (np.abs(xyz[:, 1]) < half * z)
@@ -110,8 +110,8 @@ class CameraModel:
             the first point of each column.
         """
         if not self.is_distorted:
-            return points.pinhole_by_column(xyz, self.k, self._cone, self.width, self.height, nearest)
-        return points.by_column(xyz, *self.project(xyz), nearest, self.width)
+            return loops.pinhole_by_column(xyz, self.k, self._cone, self.width, self.height, nearest)
+        return loops.by_column(xyz, *self.project(xyz), nearest, self.width)
 
 
 class TransformTree:

@@ -14,7 +14,7 @@ from pydantic import Field
 from edgeguard import edges, objects
 from edgeguard.arrays import clamp, median
 from edgeguard.bonds import Bonds
-from edgeguard.compiled import points
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
 from edgeguard.pairing import SURE_OVERLAP, Pairing
@@ -80,7 +80,7 @@ class Cloud:
 
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
-        return points.in_box(self.u, self.v, self.start, *box.tolist())
+        return loops.in_box(self.u, self.v, self.start, *box.tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,7 +235,7 @@ class Scene:
         if builder.ground is None:
             return cloud
         lidar = self.settings.lidar
-        height, above = points.heights(
+        height, above = loops.heights(
             cloud.xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
         )
         return replace(cloud, height=height, above=above)
@@ -468,13 +468,13 @@ class Scene:
             foreground=np.full(n, np.nan),
         )
         for i, reference in enumerate(self.size_range.tolist()):
-            z, out.total[i] = points.body_ranges(
+            z, out.total[i] = loops.body_ranges(
                 cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *core[i].tolist()
             )
             if not len(z):
                 continue
             z.sort()
-            near = points.nearest_body(z, 3.0, 0.3, _THICKNESS, _ENOUGH_RETURNS)
+            near = loops.nearest_body(z, 3.0, 0.3, _THICKNESS, _ENOUGH_RETURNS)
             if near == near:
                 out.foreground[i] = near
                 spread = _SUPPORT_BAND + objects.SIZE_SIGMA[t.label[i]]
@@ -613,7 +613,7 @@ def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     if matrix is None:
         return None
     xyz = sweep.xyz if len(sweep) <= max_points else sweep.xyz[:: -(-len(sweep) // max_points)]
-    return points.in_view(xyz, matrix, *rig.camera.sides)
+    return loops.in_view(xyz, matrix, *rig.camera.sides)
 
 
 def _core(xyxy: F64) -> F64:

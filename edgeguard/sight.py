@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeguard.compiled import points
+from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
 from edgeguard.types import F32, I64
 
@@ -42,7 +42,7 @@ def look(stamp_ns: int, u: F32, v: F32, z: F32, camera: CameraModel) -> Sight:
         z: (N,) ranges ahead, metres.
     """
     rows, columns = -(-camera.height // CELL_PX), -(-camera.width // CELL_PX)
-    return Sight(stamp_ns, *points.reach(u, v, z, rows, columns, CELL_PX))
+    return Sight(stamp_ns, *loops.reach(u, v, z, rows, columns, CELL_PX))
 
 
 def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -> float:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.compiled import images
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
@@ -132,9 +132,9 @@ class Flow:
         fade = np.exp(-scene.dt_s / self.settings.memory_s)
         moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
         self._slip[slot] = (
-            self._slip[slot] * fade + moved - images.median_flow(flow, (good & _INSIDE).view(np.uint8))
+            self._slip[slot] * fade + moved - loops.median_flow(flow, (good & _INSIDE).view(np.uint8))
         )
-        self._growth[slot] = self._growth[slot] * fade + images.growth(
+        self._growth[slot] = self._growth[slot] * fade + loops.growth(
             t.xyxy[row], flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
         )
         self._known_s[slot] += scene.dt_s

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.compiled import images
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.types import F32, F64, U8, Channel
@@ -119,7 +119,7 @@ def colour_energy(half: U8) -> F32:
     # Whole pixels to a cell: ten times faster than any other ratio.
     whole = half[: 2 * rows, : 2 * columns]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    return images.colour_cells(np.asarray(small, np.uint8), _CELL)
+    return loops.colour_cells(np.asarray(small, np.uint8), _CELL)
 
 
 def _windows(cells: F32, xyxy: F64) -> list[tuple[slice, slice]]:

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.compiled import images
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.sight import Sight
@@ -228,7 +228,7 @@ class StreamIntegrity:
         """Whether the world moves past the vehicle, as ego motion or LiDAR tell; None: nobody can."""
         change = float("nan")
         if scene.sight is not None and scene.new_sweep:
-            depth = images.coarser(scene.sight[0].near, 3).ravel()
+            depth = loops.coarser(scene.sight[0].near, 3).ravel()
             if self._depths is not None and len(self._depths) == len(depth):
                 both = np.isfinite(depth) & np.isfinite(self._depths)
                 if np.count_nonzero(both) >= 20:
@@ -279,7 +279,7 @@ class StreamIntegrity:
     def _blinded(self, scene: Scene, row: dict[str, float]) -> float:
         pixels = scene.pixels
         assert pixels is not None
-        mean, variance, clipped = images.blocks(pixels, _BLOCK, 5, 250)
+        mean, variance, clipped = loops.blocks(pixels, _BLOCK, 5, 250)
         extreme = clipped / pixels.size
         flat = np.count_nonzero(variance < 1.0) / max(variance.size, 1)
         contrast = float(mean.std()) if mean.size else 0.0
@@ -341,7 +341,7 @@ def _torn(sight: Sight) -> float:
     Neighbouring rays end on one surface, but for edges and leaves; those of a sensor that is swamped with
     foreign light end anywhere.
     """
-    return images.torn_share(sight.near, sight.far, sight.count, _SECTOR_CELLS, _SECTOR_TOLD, 1.5)
+    return loops.torn_share(sight.near, sight.far, sight.count, _SECTOR_CELLS, _SECTOR_TOLD, 1.5)
 
 
 def _blinded(m: Mapping[str, float]) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.compiled import images
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.types import F32, F64, Channel
@@ -126,7 +126,7 @@ class Sync:
 
     def _coincidence(self, lag: int) -> float:
         """How well a sweep fits the picture `lag` sweeps before it; negative: after it."""
-        return images.mean_at(self._pictures[max(lag, 0)], self._rims[max(-lag, 0)])
+        return loops.mean_at(self._pictures[max(lag, 0)], self._rims[max(-lag, 0)])
 
     def _judge(self) -> Scores:
         best = int(np.argmax(self._mean))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeguard.compiled.objects import area, covered, intersection, iou, shares
+from edgeguard.compiled.loops import area, covered, intersection, iou, shares
 from edgeguard.types import F64
 
 __all__ = ["area", "covered", "from_center", "grown", "intersection", "iou", "shares", "to_center"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.tracking import boxes
 from edgeguard.tracking.assignment import linear_sum_assignment
@@ -215,7 +215,7 @@ class CameraTracker:
         young = self._hits[slots] < 3
         share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)
         # Neighbours overlap in the image, but a body keeps its height from frame to frame.
-        cost = compiled.camera_cost(
+        cost = loops.camera_cost(
             predicted,
             self._bank.position[slots, 3],
             objects.GROUP[self._label[slots]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.types import F64
 
 Slots = NDArray[np.intp]
@@ -35,7 +35,7 @@ class KalmanBank:
 
     def predict(self, slots: Slots, dt_s: float, acceleration_sigma: F64) -> None:
         """Move filters ahead by `dt_s` >= 0 seconds; (S, axes) acceleration standard deviations."""
-        compiled.kalman_predict(
+        loops.kalman_predict(
             self.position, self.velocity, self._pp, self._pv, self._vv, slots, dt_s, acceleration_sigma
         )
 
@@ -45,6 +45,6 @@ class KalmanBank:
         Returns:
             (S, axes) residuals of the measurements, and the variances that were expected of them.
         """
-        return compiled.kalman_update(
+        return loops.kalman_update(
             self.position, self.velocity, self._pp, self._pv, self._vv, slots, measured, sigma
         )

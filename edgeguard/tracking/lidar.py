@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.lidar import Clusters
 from edgeguard.rig import Rig
@@ -67,7 +67,7 @@ class LidarBoxes:
         matrix = rig.to_camera.get(d.frame_id.lstrip("/"))
         if matrix is None:
             return None
-        center, corners, extent = compiled.corners(d.center, d.size, d.orientation, matrix)
+        center, corners, extent = loops.corners(d.center, d.size, d.orientation, matrix)
         number = objects.class_numbers(d.class_names)
         score = d.score.astype(np.float64)
         n = len(d)
@@ -205,7 +205,7 @@ class LidarTracker:
         if len(slots) and len(index):
             young = self._hits[slots] < 3
             # Staying without a measurement has its price too: else a far-fetched pair robs a sure one.
-            cost = compiled.lidar_cost(
+            cost = loops.lidar_cost(
                 self._bank.position[slots],
                 np.hypot(self._size[slots, 0], self._size[slots, 2]),
                 self.settings.gate_m + np.where(young, self.settings.max_speed_mps * dt_s, 0.0),
@@ -262,7 +262,7 @@ class LidarTracker:
             size=self._size[s],
             # Distortion is left out: outside the image its polynomial means nothing, and inside it moves a
             # box's edge by less than the detector's own noise.
-            xyxy=compiled.hulls(self._offset[s], center, rig.camera.k),
+            xyxy=loops.hulls(self._offset[s], center, rig.camera.k),
             velocity=self._bank.velocity[s],
             matched=self._measurement[s] >= 0,
             measurement=self._measurement[s],

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
@@ -30,7 +30,7 @@ class TrendBank:
 
     def advance(self, dt_s: float) -> None:
         """Let `dt_s` >= 0 seconds pass: times are counted back from now."""
-        compiled.trend_advance(self._s, self._y, dt_s, math.exp(-dt_s / self._memory_s))
+        loops.trend_advance(self._s, self._y, dt_s, math.exp(-dt_s / self._memory_s))
 
     def add(self, slots: Slots, measured: F64) -> None:
         """Add (S, axes) measurements of now."""
@@ -39,11 +39,11 @@ class TrendBank:
 
     def slope(self, slots: Slots) -> F64:
         """Return (S, axes) slopes per second; NaN where nothing tells."""
-        return compiled.trend_slope(self._s, self._y, slots)
+        return loops.trend_slope(self._s, self._y, slots)
 
     def mean(self, slots: Slots) -> F64:
         """Return (S, axes) weighted means; NaN where nothing was measured."""
-        return compiled.trend_mean(self._s, self._y, slots)
+        return loops.trend_mean(self._s, self._y, slots)
 
     def count(self, slots: Slots) -> F64:
         """Return (S,) measurements in memory, faded ones in part."""
@@ -52,4 +52,4 @@ class TrendBank:
 
     def slope_sigma(self, slots: Slots, sigma: F64) -> F64:
         """Return (S, axes) standard deviations of slopes for (S, axes) of independent measurements."""
-        return compiled.trend_slope_sigma(self._s, slots, sigma)
+        return loops.trend_slope_sigma(self._s, slots, sigma)

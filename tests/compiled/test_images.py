@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeguard.compiled import images
+from edgeguard.compiled import loops
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -16,7 +16,7 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seeds)
 def test_blocks_have_the_mean_and_variance_of_their_pixels(seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (27, 35), np.uint8)
-    mean, variance, extreme = images.blocks(pixels, 8, 5, 250)
+    mean, variance, extreme = loops.blocks(pixels, 8, 5, 250)
     whole = pixels[:24, :32].reshape(3, 8, 4, 8).astype(float)
     np.testing.assert_allclose(mean, whole.mean(axis=(1, 3)))
     np.testing.assert_allclose(variance, whole.var(axis=(1, 3)), atol=1e-6)
@@ -31,12 +31,12 @@ def test_colour_cells_are_opencvs_laplacian(seed: int) -> None:
     for colour in (0, 2):
         total += np.abs(cv2.Laplacian(part[..., colour] - part[..., 1], cv2.CV_16S))
     wanted = total.reshape(4, 4, 5, 4).mean(axis=(1, 3))
-    np.testing.assert_allclose(images.colour_cells(bgr, 4), wanted, rtol=1e-5)
+    np.testing.assert_allclose(loops.colour_cells(bgr, 4), wanted, rtol=1e-5)
 
 
 def test_pictures_too_small_for_a_cell_have_none() -> None:
-    assert images.colour_cells(np.zeros((3, 9, 3), np.uint8), 4).shape == (0, 2)
-    assert images.blocks(np.zeros((3, 9), np.uint8), 8, 5, 250)[0].shape == (0, 1)
+    assert loops.colour_cells(np.zeros((3, 9, 3), np.uint8), 4).shape == (0, 2)
+    assert loops.blocks(np.zeros((3, 9), np.uint8), 8, 5, 250)[0].shape == (0, 1)
 
 
 @given(seeds)
@@ -48,7 +48,7 @@ def test_growth_is_the_least_squares_scale(seed: int) -> None:
     x = grid * (30.0, 20.0)
     good = rng.random((1, 40)) < 0.9
     flow = (3.0 + 0.05 * x + rng.normal(0, 0.01, x.shape))[None]
-    explained, left, grown = images.growth(
+    explained, left, grown = loops.growth(
         box, flow, good.view(np.uint8), grid, inside.view(np.uint8), 1e9, 1
     )[0]
     xs, fs = x[good[0]], flow[0, good[0]]
@@ -62,7 +62,7 @@ def test_growth_is_the_least_squares_scale(seed: int) -> None:
 def test_without_a_ring_nothing_grows() -> None:
     grid, flow = np.zeros((9, 2)), np.ones((1, 9, 2))
     all_inside = np.ones(9, np.uint8)
-    assert not images.growth(np.ones((1, 4)), flow, all_inside[None], grid, all_inside, 9.0, 8).any()
+    assert not loops.growth(np.ones((1, 4)), flow, all_inside[None], grid, all_inside, 9.0, 8).any()
 
 
 @given(seeds, st.integers(0, 12))
@@ -70,19 +70,19 @@ def test_median_flow_is_numpys(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     flow, good = rng.normal(size=(1, 12, 2)), np.arange(12)[None] < n
     wanted = np.median(flow[0, :n], axis=0) if n else [np.nan, np.nan]
-    np.testing.assert_allclose(images.median_flow(flow, good.view(np.uint8))[0], wanted)
+    np.testing.assert_allclose(loops.median_flow(flow, good.view(np.uint8))[0], wanted)
 
 
 def test_places_outside_a_picture_are_refused() -> None:
     picture = np.ones((2, 3), np.float32)
-    assert images.mean_at(picture, np.array([0, 5])) == 1.0
+    assert loops.mean_at(picture, np.array([0, 5])) == 1.0
     with pytest.raises(IndexError, match="place 6 of 6"):
-        images.mean_at(picture, np.array([6]))
+        loops.mean_at(picture, np.array([6]))
 
 
 def test_a_sector_of_noise_is_told_by_its_worst_columns() -> None:
     near, count = np.full((10, 36), 10.0, np.float32), np.full((10, 36), 2)
     far = near.copy()
     far[:, 12:18] = 30.0
-    assert images.torn_share(near, far, count, 12, 30, 1.5) == pytest.approx(0.5)
-    assert images.torn_share(near, far, np.ones_like(count), 12, 30, 1.5) == 0.0
+    assert loops.torn_share(near, far, count, 12, 30, 1.5) == pytest.approx(0.5)
+    assert loops.torn_share(near, far, np.ones_like(count), 12, 30, 1.5) == 0.0

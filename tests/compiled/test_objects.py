@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeguard.compiled import objects as compiled
+from edgeguard.compiled import loops
 from edgeguard.types import F64
 
 number = st.one_of(st.floats(-1e4, 1e4), st.just(float("nan")))
@@ -32,10 +32,10 @@ def plain_intersection(a: F64, b: F64) -> F64:
 def test_overlaps_are_those_of_the_formula(a: F64, b: F64) -> None:
     both = plain_intersection(a, b)
     union = np.maximum(plain_area(a)[:, None] + plain_area(b) - both, 1e-9)
-    np.testing.assert_array_equal(compiled.area(a), plain_area(a))
-    np.testing.assert_array_equal(compiled.intersection(a, b), both)
-    np.testing.assert_array_equal(compiled.iou(a, b), both / union)
-    iou, inner = compiled.shares(a, b)
+    np.testing.assert_array_equal(loops.area(a), plain_area(a))
+    np.testing.assert_array_equal(loops.intersection(a, b), both)
+    np.testing.assert_array_equal(loops.iou(a, b), both / union)
+    iou, inner = loops.shares(a, b)
     np.testing.assert_array_equal(iou, both / union)
     np.testing.assert_array_equal(inner, both / np.maximum(plain_area(a)[:, None], 1e-9))
 
@@ -43,10 +43,10 @@ def test_overlaps_are_those_of_the_formula(a: F64, b: F64) -> None:
 @given(boxes, boxes)
 def test_only_what_stands_lower_in_the_picture_covers(a: F64, b: F64) -> None:
     a, b = np.nan_to_num(a), np.nan_to_num(b)
-    iou, inner = compiled.shares(a, b)
+    iou, inner = loops.shares(a, b)
     nearer = (b[None, :, 3] > a[:, None, 3] + 2.0) & (iou < 0.6)
     np.testing.assert_array_equal(
-        compiled.covered(a, b, 2.0, 0.6), np.where(nearer, inner, 0.0).max(axis=1, initial=0.0)
+        loops.covered(a, b, 2.0, 0.6), np.where(nearer, inner, 0.0).max(axis=1, initial=0.0)
     )
 
 
@@ -60,7 +60,7 @@ def test_corners_of_turned_boxes_are_where_the_quaternion_puts_them(seed: int) -
     rotation = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     unit = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
     wanted = (center + (unit * size) @ rotation.T) @ matrix[:3, :3].T + matrix[:3, 3]
-    middle, corners, extent = compiled.corners(center, size, turn, matrix)
+    middle, corners, extent = loops.corners(center, size, turn, matrix)
     np.testing.assert_allclose(corners[0], wanted, atol=1e-9)
     np.testing.assert_allclose(middle[0], wanted.mean(axis=0), atol=1e-9)
     np.testing.assert_allclose(extent[0], wanted.max(axis=0) - wanted.min(axis=0), atol=1e-9)
@@ -69,7 +69,7 @@ def test_corners_of_turned_boxes_are_where_the_quaternion_puts_them(seed: int) -
 def test_a_box_that_is_not_wholly_ahead_has_no_outline() -> None:
     k = np.array([[500.0, 0, 320], [0, 500, 180], [0, 0, 1]])
     corner = np.array([[[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-2.0, 2.0)]] * 2)
-    hull = compiled.hulls(corner, np.array([[0.0, 0, 10], [0, 0, 2.2]]), k)
+    hull = loops.hulls(corner, np.array([[0.0, 0, 10], [0, 0, 2.2]]), k)
     np.testing.assert_allclose(hull[0], [320 - 62.5, 180 - 62.5, 320 + 62.5, 180 + 62.5])
     assert np.isnan(hull[1]).all()
 
@@ -80,13 +80,13 @@ def test_a_trend_is_the_weighted_least_squares_line(steps: list[tuple[float, flo
     slots, at, now = np.array([1]), [], 0.0
     for dt, value in steps:
         now += dt
-        compiled.trend_advance(s, y, dt, float(np.exp(-dt / memory_s)))
+        loops.trend_advance(s, y, dt, float(np.exp(-dt / memory_s)))
         s[1, 0] += 1.0
         y[1, :, 0] += value
         at.append((now, value))
     t, v = np.array(at).T
     weight = np.exp((t - now) / memory_s)
     slope, _ = np.polyfit(t, v, 1, w=np.sqrt(weight))
-    assert compiled.trend_slope(s, y, slots)[0, 0] == pytest.approx(slope, rel=1e-5, abs=1e-4)
-    assert compiled.trend_mean(s, y, slots)[0, 0] == pytest.approx(np.average(v, weights=weight))
-    assert np.isnan(compiled.trend_mean(s, y, np.array([0]))).all()
+    assert loops.trend_slope(s, y, slots)[0, 0] == pytest.approx(slope, rel=1e-5, abs=1e-4)
+    assert loops.trend_mean(s, y, slots)[0, 0] == pytest.approx(np.average(v, weights=weight))
+    assert np.isnan(loops.trend_mean(s, y, np.array([0]))).all()

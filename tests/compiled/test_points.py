@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeguard.compiled import points
+from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
 from edgeguard.types import F32
 
@@ -24,7 +24,7 @@ def test_points_by_column_are_those_in_the_image(xyz: F32) -> None:
     row = np.flatnonzero(inside & (xyz[:, 2] > 0.5))
     row = row[np.argsort(uv[row, 0].astype(int), kind="stable")]
     for found in (
-        points.by_column(xyz, uv, inside, 0.5, CAMERA.width),
+        loops.by_column(xyz, uv, inside, 0.5, CAMERA.width),
         CAMERA.project_by_column(xyz, 0.5),
     ):
         np.testing.assert_array_equal(found[0], xyz[row])
@@ -41,9 +41,9 @@ def test_a_box_holds_the_points_inside_it(xyz: F32, box: list[float]) -> None:
     x0, y0, x1, y1 = 10 * x0 + 300, 10 * y0 + 180, 10 * x1 + 300, 10 * y1 + 180
     _, _, u, v, z, start = CAMERA.project_by_column(xyz, 0.5)
     inside = np.flatnonzero((u >= x0) & (u < x1) & (v >= y0) & (v <= y1))
-    np.testing.assert_array_equal(points.in_box(u, v, start, x0, y0, x1, y1), inside)
+    np.testing.assert_array_equal(loops.in_box(u, v, start, x0, y0, x1, y1), inside)
     above = z > 10
-    ranges, total = points.body_ranges(u, v, z, above, start, x0, y0, x1, y1)
+    ranges, total = loops.body_ranges(u, v, z, above, start, x0, y0, x1, y1)
     np.testing.assert_array_equal(ranges, z[inside[above[inside]]])
     assert total == len(inside)
 
@@ -51,15 +51,15 @@ def test_a_box_holds_the_points_inside_it(xyz: F32, box: list[float]) -> None:
 @given(clouds)
 def test_cells_hold_the_nearest_and_farthest_of_their_returns(xyz: F32) -> None:
     _, uv, u, v, z, _ = CAMERA.project_by_column(xyz, 0.5)
-    near, far, count = points.reach(u, v, z, 45, 80, 8.0)
+    near, far, count = loops.reach(u, v, z, 45, 80, 8.0)
     cell = (uv // 8).astype(int)
     for (a, b), r in zip(cell[:, ::-1], z):
         mine = z[(cell == (b, a)).all(axis=1)]
         assert (near[a, b], far[a, b], count[a, b]) == (mine.min(), mine.max(), len(mine))
         assert near[a, b] <= r <= far[a, b]
     assert count.sum() == len(z) and np.isinf(near[count == 0]).all() and not far[count == 0].any()
-    np.testing.assert_array_equal(points.counts(u, v, 45, 80, 8.0, 8.0), count)
-    nearest, flat = points.nearest_cells(u, v, z, 45, 80, 8.0, 8.0)
+    np.testing.assert_array_equal(loops.counts(u, v, 45, 80, 8.0, 8.0), count)
+    nearest, flat = loops.nearest_cells(u, v, z, 45, 80, 8.0, 8.0)
     np.testing.assert_array_equal(nearest, near)
     np.testing.assert_array_equal(flat, cell[:, 1] * 80 + cell[:, 0])
 
@@ -69,7 +69,7 @@ def test_the_nearest_body_is_the_first_that_holds_enough(ranges: list[float]) ->
     z = np.array(ranges, np.float32)
     count = [int(np.count_nonzero((z >= a) & (z <= a * np.float32(1.12)))) for a in z]
     first = next((i for i, c in enumerate(count) if c >= max(3.0, 0.3 * len(z))), None)
-    found = points.nearest_body(z, 3.0, 0.3, 1.12, 200)
+    found = loops.nearest_body(z, 3.0, 0.3, 1.12, 200)
     if first is None:
         assert np.isnan(found)
     else:
@@ -81,16 +81,16 @@ def test_a_plane_is_found_among_things_that_stand_on_it() -> None:
     x, z = rng.uniform(-10, 10, 300), rng.uniform(4, 40, 300)
     y = 0.02 * x - 0.01 * z + 1.6 + rng.normal(0, 0.02, 300)
     y[:60] -= rng.uniform(0.4, 2.0, 60)
-    fitted = points.tukey_plane(
+    fitted = loops.tukey_plane(
         np.column_stack([x, y, z]), np.array([0.0, 0.0, 1.6]), np.array([0.6, 0.4, 0.25]), 15
     )
     assert fitted is not None
     plane, carried = fitted
     assert plane == pytest.approx([0.02, -0.01, 1.6], abs=0.02) and 200 <= carried <= 300
-    assert points.tukey_plane(np.zeros((3, 3)), np.zeros(3), np.array([0.5]), 15) is None
+    assert loops.tukey_plane(np.zeros((3, 3)), np.zeros(3), np.array([0.5]), 15) is None
 
 
 def test_arrays_that_others_own_are_read_and_never_written() -> None:
     xyz = np.ones((4, 3), np.float32)
     xyz.flags.writeable = False
-    assert len(points.in_view(xyz, np.eye(4), -2.0, 2.0)) == 4
+    assert len(loops.in_view(xyz, np.eye(4), -2.0, 2.0)) == 4

@@ -1,9 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Single passes over the points of a sweep."""
-
-import numpy as np
-from libc.math cimport NAN, fabsf
-
+# Single passes over the points of a sweep.
 
 cdef inline Py_ssize_t cell_of(double at, Py_ssize_t count):
     """Return which of `count` cells holds a place given in cells; one of the ends where none does."""
@@ -12,6 +7,7 @@ cdef inline Py_ssize_t cell_of(double at, Py_ssize_t count):
     return <Py_ssize_t> at if at < count else count - 1
 
 
+@cython.boundscheck(False)
 def in_view(const float[:, :] xyz, const double[:, :] matrix, float left, float right):
     """Return the points, in the frame that a (4, 4) matrix leads to, whose x/z lies between two slopes.
 
@@ -35,6 +31,7 @@ def in_view(const float[:, :] xyz, const double[:, :] matrix, float left, float 
     return out[:n]
 
 
+@cython.boundscheck(False)
 def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width, float height):
     """Return (N, 2) pixels of points of the optical frame, and (N,) whether they are in the image.
 
@@ -60,6 +57,7 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
     return uv, inside.view(bool)
 
 
+@cython.boundscheck(False)
 def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest, Py_ssize_t width):
     """Return the points in the image sorted by column of pixels, in their order within one.
 
@@ -100,6 +98,7 @@ def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest
     return points, pixels, column, row, ahead, start
 
 
+@cython.boundscheck(False)
 def pinhole_by_column(
     const float[:, ::1] xyz, const double[:, :] k, float cone, Py_ssize_t width, Py_ssize_t height, float nearest
 ):
@@ -141,6 +140,7 @@ def pinhole_by_column(
     return points, pixels, across, down, ahead, start
 
 
+@cython.boundscheck(False)
 def in_box(
     const float[::1] u, const float[::1] v, const Py_ssize_t[::1] start,
     double x0, double y0, double x1, double y1,
@@ -157,6 +157,7 @@ def in_box(
     return index[:n]
 
 
+@cython.boundscheck(False)
 def body_ranges(
     const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
     double x0, double y0, double x1, double y1,
@@ -183,6 +184,7 @@ def body_ranges(
     return ranges[:n], total
 
 
+@cython.boundscheck(False)
 def nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
     """Return the range of the nearest body that makes up a good part of returns; NaN without one.
 
@@ -203,6 +205,7 @@ def nearest_body(const float[::1] z, double least, double share, double thicknes
     return NAN
 
 
+@cython.boundscheck(False)
 def heights(const float[:, ::1] xyz, const double[:] plane, double tolerance, double slope):
     """Return (N,) heights above a ground plane y = a·x + b·z + c, metres, and whether each is clearly above.
 
@@ -223,6 +226,7 @@ def heights(const float[:, ::1] xyz, const double[:] plane, double tolerance, do
     return height, above.view(bool)
 
 
+@cython.boundscheck(False)
 def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
     """Return the lowest point (largest y) of each square metre ahead, and how many points were looked at.
 
@@ -248,6 +252,7 @@ def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
     return cells, count
 
 
+@cython.boundscheck(False)
 def tukey_plane(const double[:, :] low, const double[:] start, const double[:] scales, Py_ssize_t least):
     """Fit y = a·x + b·z + c to (N, 3) points x, y, z by reweighting (Tukey), from a plane on.
 
@@ -287,6 +292,7 @@ def tukey_plane(const double[:, :] low, const double[:] start, const double[:] s
     return plane, count
 
 
+@cython.boundscheck(False)
 def occupy(
     const float[:, ::1] xyz, const float[::1] height, above, float max_height, float max_range, float side,
     float cell, Py_ssize_t columns, Py_ssize_t rows,
@@ -321,6 +327,7 @@ def occupy(
     return grid, index[:n], place[:n]
 
 
+@cython.boundscheck(False)
 def bodies(
     const float[:, ::1] xyz, const float[:, ::1] uv, const float[::1] height, const Py_ssize_t[::1] index,
     const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
@@ -367,6 +374,7 @@ def bodies(
     return low[:, :3], high[:, :3], box, low[:, 5], count[row >= 0]
 
 
+@cython.boundscheck(False)
 def reach(const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns, float cell):
     """Return (rows, columns) nearest and farthest range and number of returns per square cell of the image.
 
@@ -392,6 +400,7 @@ def reach(const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t
     return near, far, count
 
 
+@cython.boundscheck(False)
 def nearest_cells(
     const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns,
     float across, float down,
@@ -410,6 +419,7 @@ def nearest_cells(
     return near, cell
 
 
+@cython.boundscheck(False)
 def counts(const float[::1] u, const float[::1] v, Py_ssize_t rows, Py_ssize_t columns, float across, float down):
     """Return (rows, columns) int64 returns per cell of the image; cells are `across` by `down` pixels."""
     count = np.zeros((rows, columns), np.int64)

@@ -1,11 +1,6 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Single passes over small pictures, and over what was measured in them."""
+# Single passes over small pictures, and over what was measured in them.
 
-import numpy as np
-from libc.math cimport INFINITY, NAN, sqrt
-from libc.stdlib cimport abs
-
-
+@cython.boundscheck(False)
 def blocks(const unsigned char[:, ::1] pixels, Py_ssize_t size, int dark, int bright):
     """Return mean and variance of each whole block of size x size pixels, and how many pixels are extreme.
 
@@ -44,6 +39,7 @@ def blocks(const unsigned char[:, ::1] pixels, Py_ssize_t size, int dark, int br
     return mean, variance, extreme
 
 
+@cython.boundscheck(False)
 def coarser(const float[:, :] near, Py_ssize_t size):
     """Return the least value of each block of size x size cells, the last ones smaller."""
     cdef Py_ssize_t rows = (near.shape[0] + size - 1) // size, columns = (near.shape[1] + size - 1) // size, i, j
@@ -56,6 +52,7 @@ def coarser(const float[:, :] near, Py_ssize_t size):
     return out
 
 
+@cython.boundscheck(False)
 def torn_share(
     const float[:, :] near, const float[:, :] far, const long long[:, :] count, Py_ssize_t width, Py_ssize_t least,
     float ratio,
@@ -76,6 +73,7 @@ def torn_share(
     return worst
 
 
+@cython.boundscheck(False)
 def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
     """Return (rows, columns) float32 mean absolute Laplacian of R−G plus that of B−G per whole cell.
 
@@ -120,6 +118,7 @@ def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
     return out
 
 
+@cython.boundscheck(False)
 def side_jumps(const float[:, :] nearest, float reach, float ratio):
     """Return (N, 2) row and column of the cells whose right neighbour's range is another's.
 
@@ -143,6 +142,7 @@ def side_jumps(const float[:, :] nearest, float reach, float ratio):
     return at[:n]
 
 
+@cython.boundscheck(False)
 def mean_at(const float[:, ::1] picture, const long long[::1] flat):
     """Return the mean of a picture at (N,) flat places."""
     cdef const float* p = &picture[0, 0]
@@ -155,6 +155,7 @@ def mean_at(const float[:, ::1] picture, const long long[::1] flat):
     return total / n if n else NAN
 
 
+@cython.boundscheck(False)
 cdef void _sort(double* x, Py_ssize_t n):
     """Sort a few dozen numbers in place."""
     cdef Py_ssize_t i, j
@@ -168,6 +169,7 @@ cdef void _sort(double* x, Py_ssize_t n):
         x[j] = v
 
 
+@cython.boundscheck(False)
 cdef double _median(double* x, Py_ssize_t n):
     if n == 0:
         return NAN
@@ -175,6 +177,7 @@ cdef double _median(double* x, Py_ssize_t n):
     return (x[(n - 1) // 2] + x[n // 2]) / 2
 
 
+@cython.boundscheck(False)
 def median_flow(const double[:, :, :] flow, const unsigned char[:, :] good):
     """Return (N, 2) medians of flow over each subject's good points; NaN without one."""
     cdef Py_ssize_t n = flow.shape[0], p = flow.shape[1], i, j, a, count
@@ -192,6 +195,7 @@ def median_flow(const double[:, :, :] flow, const unsigned char[:, :] good):
     return out
 
 
+@cython.boundscheck(False)
 cdef double _fit(const double[:, :] x, const double[:, :, :] flow, const unsigned char[:] good, Py_ssize_t i,
                  double[::1] left):
     """Fit flow = t + s·x over good points: return s, and write the squared residuals of all points."""
@@ -218,6 +222,7 @@ cdef double _fit(const double[:, :] x, const double[:, :, :] flow, const unsigne
     return scale
 
 
+@cython.boundscheck(False)
 def growth(
     const double[:, :] xyxy, const double[:, :, :] flow, const unsigned char[:, :] good, const double[:, :] grid,
     const unsigned char[:] inside, double outlier, Py_ssize_t least,

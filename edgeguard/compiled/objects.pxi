@@ -1,9 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True, initializedcheck=False
-"""Boxes and objects: overlaps, filters, costs of pairing. Arrays are small; each call is one loop."""
-
-import numpy as np
-from libc.math cimport NAN, fabs, hypot, log, sqrt
-
+# Boxes and objects: overlaps, filters, costs of pairing. Arrays are small; each call is one loop.
 
 cdef inline double larger(double a, double b):
     """Return the larger; NaN if either is, as `np.maximum` does."""
