@@ -1,6 +1,6 @@
 """What would be missed without each check: an attack that, of the whole monitor, it alone tells.
 
-The checks that are not here have theirs in their own files. `birth_death` has none: see docs/coverage.md.
+The checks that are not here have theirs in their own files.
 """
 
 from __future__ import annotations
@@ -45,6 +45,13 @@ def first(
         for alarm in monitor.step(frame).alarms:
             found.setdefault(alarm.check, (frame.stamp_ns - start_ns) * 1e-9)
     return found
+
+
+def test_birth_death_a_near_car_is_taken_from_a_vehicle_that_has_but_a_camera() -> None:
+    near = Thing("car", lambda t: (0.5, 9.5), score=lambda t: 0.9 if t < 2.0 else 0.0)
+    found = first(drive([near], 3.1, lidar=False))
+    assert set(found) == {"birth_death"}
+    assert 2.0 + IN_TIME_S <= found["birth_death"] <= 3.0  # no sooner: detectors blink
 
 
 def test_class_stability_a_car_that_becomes_a_person() -> None:
