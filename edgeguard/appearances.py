@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard import objects
 from edgeguard.scene import Scene
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 
@@ -40,8 +41,10 @@ class Appearances:
                 old = np.flatnonzero(~seen.is_new)
                 gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
                 near = np.hypot(gap[..., 0], gap[..., 1]) < _ALONE_M
-                # What closes fast is followed one sweep behind itself.
+                # What closes fast is followed one sweep behind itself; of its own kind, that is.
                 fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M)
+                kind = np.where(seen.label >= 0, objects.GROUP[seen.label], -1)
+                fast &= (kind[new][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
                 alone = ~np.any(near | (fast & ~seen.matched[old]), axis=1)
             else:
                 alone = self._in_free_cells(scene, seen, new)

@@ -93,7 +93,7 @@ class Habits:
             held_s: (S,) how long both have held it.
             overlap: (S,) of both, where it was not missed.
             hidden: (S,) hidden share.
-            score: (S,) the camera's, where it was not missed.
+            score: (S,) the camera's, where it was not missed; NaN where there is none.
             dt_s: since the frame before, s.
         """
         gone, kept = slots[told & missed], slots[~missed]
@@ -106,13 +106,14 @@ class Habits:
         self._lapsed_s[kept] = fade * (self._lapsed_s[kept] + run_s)
         self._told_s[kept] = fade * (self._told_s[kept] + run_s) + dt_s
         self._run_s[kept] = 0.0
-        self._last[kept] = score[~missed]
         first = self._told_s[kept] <= 1.5 * dt_s
-        memories = (
-            (self._overlap, overlap, _MEMORY_S),
-            (self._hidden, hidden, _MEMORY_S),
-            (self._belief, score, _BELIEF_MEMORY_S),
-        )
-        for memory, now, memory_s in memories:
-            rate = np.where(first, 1.0, 1.0 - np.exp(-dt_s / memory_s))
+        for memory, now in ((self._overlap, overlap), (self._hidden, hidden)):
+            rate = np.where(first, 1.0, 1.0 - np.exp(-dt_s / _MEMORY_S))
             memory[kept] += rate * (now[~missed] - memory[kept])
+        own, fade = np.isfinite(score), np.exp(-dt_s / _BELIEF_MEMORY_S)
+        # What is seen but under another's box is believed in less and less.
+        self._belief[slots[told & ~missed & ~own]] *= fade
+        slots, score = slots[~missed & own], score[~missed & own]
+        rate = np.where(self._belief[slots] > 0, 1.0 - fade, 1.0)
+        self._belief[slots] += rate * (score - self._belief[slots])
+        self._last[slots] = score

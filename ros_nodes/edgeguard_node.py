@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import Field
 from rclpy.lifecycle import LifecyclePublisher
-from std_msgs.msg import Header
 
 from edgeguard.config import updated
 from edgeguard.engine import Engine, open_engine
@@ -22,7 +21,6 @@ from ros_nodes.parameters import Values
 from ros_nodes.perception_node import detections_message
 from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
-from ros_nodes.verdict_msg import to_time
 
 
 class EdgeGuardNodeSettings(MonitorNodeSettings):
@@ -145,8 +143,7 @@ class EdgeGuardNode(MonitorNode):
             else:
                 self._take(Channel.DETECTIONS, result)
                 if self._found.get_subscription_count():
-                    header = Header(stamp=to_time(image.stamp_ns), frame_id=image.frame_id)
-                    self._found.publish(detections_message(result, header))
+                    self._found.publish(detections_message(result, image.frame_id))
 
 
 def main() -> None:

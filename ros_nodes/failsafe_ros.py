@@ -21,7 +21,8 @@ from ros_nodes import qos
 from ros_nodes.clock import clock_ns
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
-from ros_nodes.verdict_msg import from_message, status_level
+from ros_nodes.verdict_msg import from_summary, status_level
+from ros_nodes.wire import read_summary
 
 DIAGNOSTICS_EVERY = 3
 """Ticks between two diagnostics where nothing changes: above 5 Hz."""
@@ -30,6 +31,9 @@ DIAGNOSTICS_EVERY = 3
 COUNT_EVERY = 4 * DIAGNOSTICS_EVERY
 """Ticks between two counts of monitors."""
 
+
+UNNAMED = "monitor"
+"""The source of what does not say where it comes from."""
 
 STOP = {stop: bytes(serialize_message(Bool(data=stop))) for stop in (False, True)}
 """Both words of the fail-safe as they go out: made once, said twenty times a second."""
@@ -64,10 +68,11 @@ class FailSafeNode(Node):
             self._on_verdict,
             qos.VERDICT,
             event_callbacks=qos.SubscriptionEventCallbacks(liveliness=self._on_liveliness),
+            raw=True,
         )
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        self._reported: tuple[int, tuple[str, ...], Decision] | None = None
+        self._reported: tuple[object, ...] | None = None
         self._report_data = bytearray()
         self._monitors = 0
         self._ticks = 0
@@ -81,11 +86,12 @@ class FailSafeNode(Node):
         if self._failsafe is not None:
             self._publish(self._failsafe.apply(self._settings, self._now()))
 
-    def _on_verdict(self, msg: DiagnosticArray) -> None:
-        now = self._now()
-        source = (msg.status[0].hardware_id if msg.status else "") or "monitor"
+    def _on_verdict(self, data: bytes) -> None:
+        now, source = self._now(), UNNAMED
         try:
-            verdict = from_message(msg, whole=False)
+            summary = read_summary(data)
+            source = summary.source or UNNAMED
+            verdict = from_summary(summary, whole=False)
         except MessageError as e:
             decision = self._failsafe.malformed(str(e), now, source)
         else:
@@ -131,11 +137,12 @@ class FailSafeNode(Node):
         if self._ticks % COUNT_EVERY == 0:
             self._monitors = self.count_publishers(self._verdicts.topic_name)
         monitors = self._monitors
-        content = (monitors, self._failsafe.sources, dataclasses.replace(decision, now_ns=0, transition=None))
+        told = decision.level, decision.enabled, decision.trouble, decision.since_ns, decision.standing
+        content = (monitors, self._failsafe.sources, decision.clearable, *told)
         if content != self._reported:
             self._reported = content
-            told = _diagnostics(decision, monitors, self._failsafe.sources)
-            self._report_data = bytearray(serialize_message(told))
+            array = _diagnostics(decision, monitors, self._failsafe.sources)
+            self._report_data = bytearray(serialize_message(array))
         _STAMP.pack_into(self._report_data, _STAMP_AT, *divmod(decision.now_ns, 1_000_000_000))
         self._diagnostics.publish(bytes(self._report_data))
 

@@ -15,6 +15,16 @@ FULL_EVERY = 8
 """Periods between two waits for everything: services are answered within that many, messages at once."""
 
 
+class _Rare(SingleThreadedExecutor):
+    """Serves what is rare, and notices when the node makes or destroys something."""
+
+    changed = False
+
+    def wake(self) -> None:
+        self.changed = True
+        super().wake()
+
+
 def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
     """Serve a node, and call `tick` at a steady period, until its context shuts down.
 
@@ -23,10 +33,12 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
     entities change: messages are taken from it, and what is rare (services, events) is left to rclpy's
     executor. The node has no timers, and its callbacks take a message alone.
     """
-    executor = SingleThreadedExecutor(context=node.context)
+    executor = _Rare(context=node.context)
     executor.add_node(node)
+    alive = node.context.ok
     due, ticks = time.monotonic() + period_s, 0
-    while node.context.ok():
+    while alive():
+        executor.changed = False
         with ExitStack() as held:
             entities = _entities(node)
             for entity in (node, *(e for kind in entities for e in kind)):
@@ -36,10 +48,10 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
             events = [e for s in subscriptions for e in s.event_handlers if "LIVELINESS" in str(e.event_type)]
             everything = _Wait(node, *entities)
             urgent = _Wait(node, subscriptions, (), guards, events)
-            while node.context.ok() and _entities(node) == entities:
+            while alive() and not executor.changed:
                 # An empty wait set is an error: an inactive node has nothing urgent.
                 wait = urgent if ticks % FULL_EVERY and (subscriptions or guards) else everything
-                if wait(max(0.0, due - time.monotonic())) and node.context.ok():
+                if wait(max(0.0, due - time.monotonic())) and alive():
                     executor.spin_once(timeout_sec=0)
                 if (now := time.monotonic()) >= due:
                     tick()
@@ -61,8 +73,11 @@ class _Wait:
         guards: Sequence[Any],
         waitables: Sequence[Any],
     ) -> None:
-        self._subscriptions, self._services = subscriptions, services
-        self._guards, self._waitables = guards, waitables
+        # A handle's pointer is what a wait set knows it by.
+        self._subscriptions = {s.handle.pointer: s for s in subscriptions}
+        self._guards = {g.handle.pointer: g for g in guards}
+        self._services = services
+        self._waitables = waitables
         events = sum(w.get_num_entities().num_events for w in waitables)
         sizes = len(subscriptions), len(guards), 0, 0, len(services), events
         self._set = rclpy_implementation.WaitSet(*sizes, node.context.handle)
@@ -71,27 +86,27 @@ class _Wait:
         """Wait; call back for messages and guards; return whether anything else is ready."""
         ready = self._set
         ready.clear_entities()
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             ready.add_subscription(subscription.handle)
         for service in self._services:
             ready.add_service(service.handle)
-        for guard in self._guards:
+        for guard in self._guards.values():
             ready.add_guard_condition(guard.handle)
         for waitable in self._waitables:
             waitable.add_to_wait_set(ready)
         ready.wait(int(timeout_s * 1e9))
-        came = ready.get_ready_entities("subscription")
-        triggered = ready.get_ready_entities("guard_condition")
-        rare = bool(ready.get_ready_entities("service"))
+        came = [self._subscriptions[p] for p in ready.get_ready_entities("subscription")]
+        fired = ready.get_ready_entities("guard_condition") if self._guards else ()
+        triggered = [self._guards[p] for p in fired]
+        rare = bool(self._services and ready.get_ready_entities("service"))
         # All are asked, since asking is what tells an event that it may be taken.
-        rare = any([rare, *[w.is_ready(ready) for w in self._waitables]])
-        for subscription in self._subscriptions:
-            if subscription.handle.pointer in came:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-                if taken is not None:
-                    subscription.callback(taken[0])
-        for guard in self._guards:
+        for waitable in self._waitables:
+            rare |= waitable.is_ready(ready)
+        for subscription in came:
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if taken is not None:
+                subscription.callback(taken[0])
+        for guard in triggered:
             # Waiting takes the trigger back: an executor would not see it again.
-            if guard.handle.pointer in triggered:
-                guard.callback()
+            guard.callback()
         return rare

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.subscription import Subscription
+from std_msgs.msg import Header
 
 from edgeguard.config import Settings, flatten, updated
 from edgeguard.engine import Engine, open_engine
@@ -19,6 +20,7 @@ from ros_nodes.managed import ManagedNode, descriptions
 from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.run import run
 from ros_nodes.settings import ImageInput
+from ros_nodes.verdict_msg import to_time
 
 
 class PerceptionNodeSettings(Settings):
@@ -61,7 +63,9 @@ class PerceptionNode(ManagedNode):
 
     def activate(self) -> None:
         kind, self._read = image_input(self._settings.inputs.transport)
-        self._subscription = self.create_subscription(kind, "input/image", self._on_image, qos.NEWEST_IMAGE)
+        self._subscription = self.create_subscription(
+            kind, "input/image", self._on_image, qos.NEWEST_IMAGE, raw=True
+        )
 
     def deactivate(self) -> None:
         if self._subscription is not None:
@@ -84,19 +88,20 @@ class PerceptionNode(ManagedNode):
     def _apply(self, changes: Values) -> None:
         self._settings = updated(self._settings, changes, self.get_name())
 
-    def _on_image(self, msg: Any) -> None:
+    def _on_image(self, data: bytes) -> None:
         try:
-            image = self._read(msg)
+            image = self._read(data)
             detections = self._engine.detect(image)
         except EdgeGuardError as e:
             self.get_logger().error(f"input/image: no detections: {e}", throttle_duration_sec=1.0)
         else:
-            self._publisher.publish(detections_message(detections, msg.header))
+            self._publisher.publish(detections_message(detections, image.frame_id))
 
 
-def detections_message(detections: Detections, header: Any) -> Any:
-    """Return a `vision_msgs/Detection2DArray` in the layout that is installed."""
+def detections_message(detections: Detections, frame_id: str) -> Any:
+    """Return a `vision_msgs/Detection2DArray` in the layout that is installed, stamped as its image."""
     vision = vision_msgs()
+    header = Header(stamp=to_time(detections.stamp_ns), frame_id=frame_id)
     array = vision.Detection2DArray(header=header)
     boxes = detections.xyxy.astype(float)
     rows = zip(boxes.tolist(), detections.score.tolist(), detections.labels, strict=True)

@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from edgeguard.errors import MessageError
 from edgeguard.verdict import SCHEMA, Alarm, Cause, Coverage, Level, Subject, SubjectKind, Verdict
+from ros_nodes.wire import Summary
 
 SUMMARY = "edgeguard: verdict"
 _KIND = "verdict"
@@ -74,20 +75,33 @@ def frames_status(source: str, judged: int, lost: int) -> DiagnosticStatus:
     return _status(f"{node}: frames", Level.NOMINAL, f"{judged} judged, {lost} lost", source, values)
 
 
-def from_message(msg: Any, *, whole: bool = True) -> Verdict:
+def from_message(msg: Any) -> Verdict:
+    """Read a whole verdict back from a `diagnostic_msgs/DiagnosticArray`.
+
+    Raises:
+        MessageError: the message is no verdict, or contradicts itself.
+    """
+    if not msg.status:
+        raise MessageError(_KIND, "it has no status")
+    first, stamp = msg.status[0], msg.header.stamp
+    values = {v.key: v.value for v in first.values}
+    stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+    return from_summary(Summary(stamp_ns, first.name, bytes(first.level), first.hardware_id, values))
+
+
+def from_summary(summary: Summary, *, whole: bool = True) -> Verdict:
     """Read a verdict back.
 
     Args:
-        msg: a `diagnostic_msgs/DiagnosticArray`.
+        summary: its message's stamp and first status.
         whole: with coverage and times; without, what a fail-safe acts on, at half the cost.
 
     Raises:
         MessageError: the message is no verdict, or contradicts itself.
     """
-    if not msg.status or msg.status[0].name != SUMMARY:
+    if summary.name != SUMMARY:
         raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
-    summary = msg.status[0]
-    told = {v.key: v.value for v in summary.values}
+    told = summary.values
     try:
         values = json.loads(told["json"])
         beside = json.loads(told["coverage"]) if whole else {"coverage": {}, "stage_ms": {}}
@@ -103,7 +117,7 @@ def from_message(msg: Any, *, whole: bool = True) -> Verdict:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise MessageError(_KIND, f"cannot be read: {type(e).__name__}: {e}") from e
-    if to_time(verdict.stamp_ns) != msg.header.stamp or bytes(summary.level) != status_level(verdict.level):
+    if verdict.stamp_ns != summary.stamp_ns or summary.level != status_level(verdict.level):
         raise MessageError(_KIND, "its JSON line contradicts its header or status level")
     return verdict
 

@@ -2,7 +2,9 @@
 
 Birth: how large a new track already was, away from the image's sides and from anything that could have hidden
 it. Death: a well-held, unhidden track without a detection while it is predicted in plain view. Each counts
-for the first part of a second; alone it is weak, since detectors blink.
+for the first part of a second. Alone it is weak, since detectors blink and people pass behind people. A near
+vehicle that was held steadily is another matter: it is too large to be hidden at once, narrows while it
+passes behind a corner, and a second's absence is no blink.
 
 Unobservable: near the field of view's edge, behind an occluder, far away, the first second of a drive or
 after a gap in the camera's stream.
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
+from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
@@ -24,6 +27,12 @@ from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _SETTLE_S = 1.0
+_GONE_S = 1.0
+_STEADY_S = 1.0
+_FIRM = 0.6
+_NARROWING_PER_S = 0.4
+_RAREST = 6.0
+_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
 
 
 class BirthDeathSettings(Settings):
@@ -55,6 +64,7 @@ class BirthDeath:
     def reset(self) -> None:
         self._settled_s = 0.0
         self._birth = np.full(CAPACITY, np.nan)
+        self._growth = np.zeros(CAPACITY)  # of width over height, while seen
 
     def score(self, scene: Scene) -> list[Scores]:
         t, s = scene.tracks, self.settings
@@ -68,8 +78,20 @@ class BirthDeath:
         self._birth[t.slot] = np.where(t.is_new, birth, self._birth[t.slot])
         # The start of a drive and of sight after a gap: everything is born then.
         young = (t.age_s <= s.window_s) & scene.asserted
-        gone = ~t.matched & (t.held_s >= s.held_s) & (t.missed_s <= s.window_s) & scene.asserted & open_view
-        death = np.minimum(1.0 + np.maximum(size, 0.0), 3.0)
+        gone = (
+            ~t.matched
+            & (t.held_s >= s.held_s)
+            & (t.missed_s <= np.where(_VEHICLE[t.label], _GONE_S, s.window_s))
+            & scene.asserted
+            & open_view
+        )
+        size = np.maximum(size, 0.0)
+        death = np.minimum(1.0 + size, 3.0)
+        firm = _VEHICLE[t.label] & (t.held_s >= _STEADY_S) & (np.minimum(t.score, t.confidence) >= _FIRM)
+        seen = t.slot[t.matched]
+        self._growth[seen] = (t.velocity[:, 2] - t.velocity[:, 3])[t.matched]
+        firm &= self._growth[t.slot] > -_NARROWING_PER_S
+        death = np.where(firm, np.minimum(1.0 + 1.5 * size, _RAREST), death)
         held = t.matched & (t.held_s >= s.held_s)
         surprise = np.full(len(t), np.nan)
         surprise[held] = 0.0

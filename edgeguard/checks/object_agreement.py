@@ -7,8 +7,8 @@ when it stands up out of nowhere: a body in the open does not appear between two
 
 What was held is judged by what this very pair did while both held it: how well they overlapped, how far it
 was hidden, how often one lapsed, how sure the camera was. A box that stays but slides off its object is told
-by both its sides moving the same way. Nor is a box on a part of a body, of a thing that the road does not know
-or of a score on which nobody acts the box of the car that stood there.
+by both its sides moving the same way. Nor is a box on a part of a body, of a thing that the road does not
+know or of a score on which nobody acts the box of the car that stood there.
 
 Unobservable: beyond range, more hidden than before, at the image's border, too small, LiDAR absent, an
 unclassified cluster that neither was boxed before nor appeared in the open.
@@ -274,9 +274,9 @@ class ObjectAgreement:
         lasting *= self._believed(believed)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
-        score = np.zeros(len(seen))
+        score = np.full(len(seen), np.nan)
         if detections is not None and len(detections):
-            score = detections.score[pairing.box_of].astype(np.float64)
+            score = np.where(pairing.box_of >= 0, detections.score[pairing.box_of].astype(np.float64), np.nan)
         habits.learn(seen.slot, told, missed & seen.matched, held_s, pairing.boxed, hidden, score, scene.dt_s)
         return Scores(
             SubjectKind.LIDAR_OBJECT,

@@ -1,17 +1,17 @@
 """`radar_agreement`: does the radar measure the motion and the place that camera and LiDAR see?
 
-Three comparisons. Motion: an object's range rate, as LiDAR or the growth of its box gives it, against the
-Doppler of the target on it that fits best: the plain residual, in standard deviations. Both are relative to
-the vehicle, so its own motion cancels. Lost: what the radar held and no longer returns, while the others
-still see it. Ghost: a target that moves over ground, told by Doppler less the vehicle's own motion (from
-odometry, else from the standing world's Doppler), in the corridor ahead, where neither camera nor LiDAR has
-anything and LiDAR sees beyond.
+Three comparisons. Motion: an object's range rate, as LiDAR or, without one, the growth of its box gives it,
+against the Doppler of the target on it that fits best: the plain residual, in standard deviations. Both are
+relative to the vehicle, so its own motion cancels. Lost: what the radar held and no longer returns, while the
+others still see it. Ghost: a target that moves over ground, told by Doppler less the vehicle's own motion
+(from odometry, else from the standing world's Doppler), in the corridor ahead, where neither camera nor LiDAR
+has anything and LiDAR's rays pass through the place where its body would stand, cycle after cycle.
 
 Unobservable: no radar or no transform to it, small boxes, objects too young for a speed or seen as a mere
 face along the line of sight (a wall's motion along itself has no mark), no target on them and none held; for
-ghosts, targets that stand still (bridges and manhole covers do so too), own motion unknown, or no LiDAR to
-see the place free. Motion across the line of sight has no Doppler: its share in the range rate is small, and
-what an error in bearing makes of it widens the residual.
+ghosts, targets that never moved (bridges and manhole covers do not either), own motion unknown, or no LiDAR
+to see the place free. Motion across the line of sight has no Doppler: its share in the range rate is small,
+and what an error in bearing makes of it widens the residual.
 Benign look-alikes: multipath (behind walls and barriers, so not in free sight), wheels (beside the body's own
 return), guard rails (they stand still).
 Source: the radar equation's Doppler; own motion from Doppler after Kellner et al., ITSC 2013.
@@ -183,6 +183,9 @@ class RadarAgreement:
 
     def _tracks(self, scene: Scene, targets: Targets, fresh: bool) -> Scores:
         t, range_m = scene.tracks, scene.range
+        if scene.measured_objects is not None:
+            # What LiDAR follows is judged as its object: a box that breathes tells its motion far worse.
+            return Scores.unobservable(SubjectKind.TRACK, t.id)
         k = scene.rig.camera.k if scene.rig is not None else np.eye(3)
         v = ((t.xyxy[:, 1] + t.xyxy[:, 3]) / 2 - k[1, 2]) / k[1, 1] * range_m
         center = np.column_stack([scene.lateral_m(t.xyxy, range_m), v, range_m])

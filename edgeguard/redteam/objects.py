@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard import objects
+from edgeguard.pairing import MIN_OVERLAP
 from edgeguard.rig import CameraModel
 from edgeguard.tracking import boxes
 from edgeguard.tracking.lidar import LidarBoxes
@@ -76,20 +77,21 @@ def plan(drive: Sequence[Frame], kind: str, count: int, rng: np.random.Generator
         drive: frames with camera and LiDAR detections and a rig; others are passed over.
         kind: one of `KINDS`.
     """
+    logits = any(_is_logit(f.lidar_detections) for f in drive if f.lidar_detections is not None)
     if kind in ("camera_ghost", "lidar_ghost"):
-        return list(_ghosts(drive, kind, count, rng))
-    windows = list(_windows(drive, steady=kind != "camera_drop"))
+        return list(_ghosts(drive, kind, count, rng, logits))
+    windows = list(_windows(drive, logits, steady=kind != "camera_drop"))
     picked = rng.permutation(len(windows))[:count]
     return [_on_object(drive, kind, windows[i], rng) for i in picked]
 
 
-def _windows(drive: Sequence[Frame], *, steady: bool) -> Iterator[list[_Seen]]:
+def _windows(drive: Sequence[Frame], logits: bool, *, steady: bool) -> Iterator[list[_Seen]]:
     """Every stretch in which the LiDAR sees an object for the attack's time, after both held it.
 
     Args:
         steady: whether the camera must see it all along too.
     """
-    for chain in _chains(drive):
+    for chain in _chains(drive, logits):
         stamp = [drive[s.frame].stamp_ns for s in chain]
         both = [s.detection >= 0 for s in chain]
         for a in range(1, len(chain)):
@@ -100,13 +102,13 @@ def _windows(drive: Sequence[Frame], *, steady: bool) -> Iterator[list[_Seen]]:
                 yield chain[a:end]
 
 
-def _chains(drive: Sequence[Frame]) -> list[list[_Seen]]:
+def _chains(drive: Sequence[Frame], logits: bool) -> list[list[_Seen]]:
     """Follow sure LiDAR objects in range and in view from frame to frame."""
     chains: list[list[_Seen]] = []
     alive: list[list[_Seen]] = []
     for i, frame in enumerate(drive):
         following: list[list[_Seen]] = []
-        for seen in _objects(frame, i):
+        for seen in _objects(frame, i, logits):
             near = [c for c in alive if np.hypot(*(c[-1].center - seen.center)[[0, 2]]) < _STEP_M]
             chain = min(
                 near, key=lambda c: float(np.hypot(*(c[-1].center - seen.center)[[0, 2]])), default=None
@@ -122,8 +124,8 @@ def _chains(drive: Sequence[Frame]) -> list[list[_Seen]]:
     return chains
 
 
-def _objects(frame: Frame, index: int) -> Iterator[_Seen]:
-    found = _lidar(frame)
+def _objects(frame: Frame, index: int, logits: bool) -> Iterator[_Seen]:
+    found = _lidar(frame, logits)
     if found is None or frame.rig is None or frame.detections is None:
         return
     camera, detections = frame.rig.camera, frame.detections
@@ -153,9 +155,10 @@ def _on_object(drive: Sequence[Frame], kind: str, window: list[_Seen], rng: np.r
         around = seen.box
         if kind == "camera_drop":
             overlap = boxes.iou(frame.detections.xyxy.astype(np.float64), seen.box[None])[:, 0]
-            new = replace(frame, detections=frame.detections.select(overlap < 0.3))
+            # What still covers the object so far would be taken for its box.
+            new = replace(frame, detections=frame.detections.select(overlap < MIN_OVERLAP))
         elif kind == "lidar_drop":
-            found = _lidar(frame)
+            found = _lidar(frame, False)
             assert found is not None
             away = np.hypot(*(found.center - seen.center)[:, [0, 2]].T) > 1.5
             new = replace(frame, lidar_detections=_select(frame.lidar_detections, away))
@@ -173,9 +176,11 @@ def _on_object(drive: Sequence[Frame], kind: str, window: list[_Seen], rng: np.r
     return Injection(Label(kind, min(altered), max(altered), at), altered)
 
 
-def _ghosts(drive: Sequence[Frame], kind: str, count: int, rng: np.random.Generator) -> Iterator[Injection]:
+def _ghosts(
+    drive: Sequence[Frame], kind: str, count: int, rng: np.random.Generator, logits: bool
+) -> Iterator[Injection]:
     """Cars that are not there, on road that the LiDAR sees free, still relative to the vehicle."""
-    usable = [f for f in drive if f.rig is not None and f.detections is not None and len(_centers(f)) >= 0]
+    usable = [f for f in drive if f.rig is not None and f.detections is not None]
     made = 0
     for _ in range(20 * count):
         if made == count or len(usable) < 20:
@@ -185,7 +190,7 @@ def _ghosts(drive: Sequence[Frame], kind: str, count: int, rng: np.random.Genera
         window = [f for f in usable[begin:] if f.stamp_ns < end_ns]
         z, x = rng.uniform(8.0, MAX_RANGE_M - 2.0), rng.uniform(-3.0, 3.0)
         rig = usable[begin].rig
-        if usable[-1].stamp_ns < end_ns or rig is None or not all(_is_free(f, x, z) for f in window):
+        if usable[-1].stamp_ns < end_ns or rig is None or not all(_is_free(f, x, z, logits) for f in window):
             continue
         k, (w, h, _length) = rig.camera.k, _CAR
         low = np.array([x - w / 2, _CAMERA_HEIGHT_M - h]) / z
@@ -194,18 +199,20 @@ def _ghosts(drive: Sequence[Frame], kind: str, count: int, rng: np.random.Genera
         if box[0] < 20 or box[2] > rig.camera.width - 20 or box[3] > rig.camera.height - 3:
             continue
         made += 1
-        frames = {f.stamp_ns: _with_ghost(f, kind, box, x, z, rng) for f in window}
+        frames = {f.stamp_ns: _with_ghost(f, kind, box, x, z, rng, logits) for f in window}
         yield Injection(Label(kind, min(frames), max(frames), dict.fromkeys(frames, box)), frames)
 
 
-def _is_free(frame: Frame, x: float, z: float) -> bool:
-    c = _centers(frame)
+def _is_free(frame: Frame, x: float, z: float, logits: bool) -> bool:
+    c = _centers(frame, logits)
     near = np.hypot(c[:, 0] - x, c[:, 2] - z) < 4.0
     ray = (c[:, 2] < z) & (np.abs(c[:, 0] / np.maximum(c[:, 2], 1.0) - x / z) < 0.15)
     return not bool((near | ray).any())
 
 
-def _with_ghost(frame: Frame, kind: str, box: F64, x: float, z: float, rng: np.random.Generator) -> Frame:
+def _with_ghost(
+    frame: Frame, kind: str, box: F64, x: float, z: float, rng: np.random.Generator, logits: bool
+) -> Frame:
     if kind == "camera_ghost":
         d = frame.detections
         assert d is not None
@@ -228,7 +235,6 @@ def _with_ghost(frame: Frame, kind: str, box: F64, x: float, z: float, rng: np.r
     place = np.array([x + rng.normal(0, 0.05), _CAMERA_HEIGHT_M - _CAR[1] / 2, z + rng.normal(0, 0.05)])
     # The box's own x is its length: it points along the optical axis.
     axes = back[:3, :3] @ np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-    sure = float(s.score.max(initial=1.0))
     return replace(
         frame,
         lidar_detections=Detections3D(
@@ -237,7 +243,7 @@ def _with_ghost(frame: Frame, kind: str, box: F64, x: float, z: float, rng: np.r
             np.vstack([s.center, back[:3, :3] @ place + back[:3, 3]]),
             np.vstack([s.size, [_CAR[2], _CAR[0], _CAR[1]]]),
             np.vstack([s.orientation, _quaternion(axes)]),
-            np.append(s.score, np.float32(5.0 if sure > 1.0 else 0.99)),
+            np.append(s.score, np.float32(5.0 if logits else 0.99)),
             np.append(s.class_id, np.int32(number)),
             names,
         ),
@@ -264,17 +270,19 @@ def _select(d: Detections3D, keep: NDArray[np.bool_]) -> Detections3D:
     )  # fmt: skip
 
 
-def _lidar(frame: Frame) -> LidarBoxes | None:
+def _is_logit(d: Detections3D) -> bool:
+    """Whether scores are no probabilities; a frame of few objects may hide it, a drive does not."""
+    return bool(len(d)) and not (d.score.min() >= 0 and d.score.max() <= 1)
+
+
+def _lidar(frame: Frame, logits: bool) -> LidarBoxes | None:
     d, rig = frame.lidar_detections, frame.rig
-    if d is None or rig is None:
-        return None
-    logits = bool(len(d)) and not (d.score.min() >= 0 and d.score.max() <= 1)
-    return LidarBoxes.from_detections(d, rig, logits)
+    return None if d is None or rig is None else LidarBoxes.from_detections(d, rig, logits)
 
 
-def _centers(frame: Frame) -> F64:
+def _centers(frame: Frame, logits: bool) -> F64:
     """(N, 3) of the likely LiDAR objects."""
-    found = _lidar(frame)
+    found = _lidar(frame, logits)
     return np.zeros((0, 3)) if found is None else found.center[found.probability > 0.5]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,3 +52,22 @@ def test_an_object_that_passes_behind_another_may_vanish() -> None:
     front = Thing("truck", lambda t: (min(0.5, -6.0 + 3.3 * t), 10.0), width=2.5, height=3.0)
     found = scores(drive([behind, front], 2.5, lidar=False))
     assert np.nanmax(found[20:]) == 0
+
+
+def test_a_car_that_narrows_behind_a_corner_may_vanish() -> None:
+    """A wall, which no detector boxes, hides it from one side on."""
+
+    def turned(vanishing_s: float) -> float:
+        frames = list(drive([Thing("car", lambda t: (0.5, 9.5))], 3.0, lidar=False))
+        for i, frame in enumerate(frames):
+            found = frame.detections
+            assert found is not None
+            left = 1.0 - np.clip((i / 10 - 1.5) / vanishing_s, 0.0, 1.0)
+            xyxy = found.xyxy.copy()
+            xyxy[:, 2] = xyxy[:, 0] + left * (xyxy[:, 2] - xyxy[:, 0])
+            score = np.full_like(found.score, 0.9 if left > 0.3 else 0.0)
+            frames[i] = replace(frame, detections=replace(found, xyxy=xyxy, score=score))
+        return max(scores(iter(frames))[20:])
+
+    assert turned(0.8) <= 3.0
+    assert turned(1e-3) > 4.0

@@ -174,6 +174,7 @@ class Listener(Node):
         end = time.monotonic() + timeout_s
         with self._changed:
             while not condition():
+                assert self._thread.is_alive(), "a callback of the test failed; see its trace"
                 assert time.monotonic() < end, f"did not happen in time; {told()}"
                 self._changed.wait(0.1)
 

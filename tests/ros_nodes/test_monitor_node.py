@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,13 +206,15 @@ class Camera:
 
         msg = Image(height=480, width=640, encoding="bgr8", step=1920)
         msg.header.frame_id = "camera"
-        msg.header.stamp = to_time(self.listener.get_clock().now().nanoseconds - self.delay_ns)
+        stamp_ns = self.listener.get_clock().now().nanoseconds - self.delay_ns
+        msg.header.stamp = to_time(stamp_ns)
         msg.data.frombytes(self._random.integers(0, 255, (480, 640, 3), np.uint8).tobytes())
         info = CameraInfo(header=msg.header, height=480, width=640, distortion_model="plumb_bob")
         info.k = [500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0]
         self._infos.publish(info)
         self.images.publish(msg)
-        self._detections.publish(self._to_message(self._boxes, msg.header))
+        boxes = dataclasses.replace(self._boxes, stamp_ns=stamp_ns)
+        self._detections.publish(self._to_message(boxes, "camera"))
 
 
 def test_markers_are_made_only_for_those_who_look(listener: Listener, tmp_path: Path) -> None:

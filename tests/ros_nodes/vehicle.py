@@ -37,6 +37,7 @@ import rclpy
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
@@ -54,6 +55,9 @@ from edgeguard.types import Channel
 from ros_nodes import qos
 
 PERIOD_NS = 100_000_000
+STAMPING_NS = 2_000_000
+"""What it takes to stamp a frame at least, so that it is ready when its time comes."""
+
 STREAMS = (Channel.CAMERA, Channel.DETECTIONS, Channel.LIDAR)
 QUIET = {
     Channel.RADAR: ("/radar/points", PointCloud2, qos.SENSOR),
@@ -112,13 +116,18 @@ class Vehicle(Node):
             self._commands.put(line)
 
     def run(self) -> None:
-        due_ns = time.monotonic_ns()
+        due_ns = time.time_ns()
         while rclpy.ok():
             while not self._commands.empty():
                 self._obey(self._commands.get())
-            self._publish_frame()
-            due_ns = max(due_ns + self._period_ns, time.monotonic_ns())
-            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            self._renew()
+            # A driver stamps what it has: what this process takes to copy is no latency of anybody's.
+            due_ns = max(due_ns + self._period_ns, time.time_ns() + STAMPING_NS)
+            ready = self._stamped(due_ns)
+            time.sleep(max(0, due_ns - time.time_ns()) / 1e9)
+            for publisher, data in ready:
+                publisher.publish(data)
+            self._frame += 1
 
     def _obey(self, line: str) -> None:
         stream, *mode = line.split()
@@ -138,39 +147,40 @@ class Vehicle(Node):
                 self._modes[Channel.DETECTIONS] = Mode(change.name, change.shift_ns)
         print("ok", flush=True)
 
-    def _publish_frame(self) -> None:
+    def _renew(self) -> None:
         for channel in STREAMS:
             mode, recorded = self._modes[channel], self._messages[channel]
             # A frozen camera shows what it last showed; the recording goes on behind it.
             frozen = mode.name == "freeze"
             if not frozen or not mode.held:
                 mode.held.append(self._noise.renewed(channel, recorded[self._frame % len(recorded)]))
-        # A driver stamps what it has; what this process takes to make up noise is no latency of anybody's.
-        now_ns = time.time_ns()
+            del mode.held[:-2]
+
+    def _stamped(self, now_ns: int) -> list[tuple[Publisher[Any], bytes]]:
+        """Return all that goes out at that time."""
+        ready: list[tuple[Publisher[Any], bytes]] = []
         if self._info_mode == "on":
-            self._infos.publish(stamped(self._calibration["camera_info"], now_ns))
+            ready.append((self._infos, stamped(self._calibration["camera_info"], now_ns)))
         elif self._info_mode == "nonsense":
-            self._infos.publish(nonsense("camera_info"))
+            ready.append((self._infos, nonsense("camera_info")))
         # The sweep first, as on a vehicle: the detector takes longer than the LiDAR.
         for channel in (Channel.LIDAR, *QUIET, Channel.CAMERA, Channel.DETECTIONS):
-            self._publish(channel, self._modes[channel], now_ns)
-        self._frame += 1
+            messages = self._messages_of(channel, self._modes[channel], now_ns)
+            ready += [(self._topics[channel], data) for data in messages]
+        return ready
 
-    def _publish(self, channel: Channel, mode: Mode, now_ns: int) -> None:
-        publisher = self._topics[channel]
+    def _messages_of(self, channel: Channel, mode: Mode, now_ns: int) -> list[bytes]:
+        if mode.name == "off":
+            return []
         if mode.name == "nonsense":
-            publisher.publish(nonsense(channel.value))
-        elif mode.name == "flood":
-            publisher.publish(stamped(flood(channel.value), now_ns))
-        elif mode.name == "reorder":
-            if self._frame % 2:
-                publisher.publish(stamped(mode.held[-1], now_ns))
-                publisher.publish(stamped(mode.held[-2 % len(mode.held)], now_ns - PERIOD_NS))
-        elif mode.name != "off":
-            publisher.publish(
-                stamped(mode.held[-1] if mode.held else quiet(channel.value), now_ns + mode.shift_ns)
-            )
-        del mode.held[:-2]
+            return [nonsense(channel.value)]
+        if mode.name == "flood":
+            return [stamped(flood(channel.value), now_ns)]
+        if mode.name == "reorder":
+            pair = [stamped(mode.held[-1], now_ns), stamped(mode.held[0], now_ns - PERIOD_NS)]
+            return pair if self._frame % 2 else []
+        newest = mode.held[-1] if mode.held else quiet(channel.value)
+        return [stamped(newest, now_ns + mode.shift_ns)]
 
 
 class Noise:
