@@ -76,16 +76,7 @@ class FailSafe:
     @property
     def decision(self) -> Decision:
         """The decision as of the last input."""
-        return Decision(
-            now_ns=self._now_ns,
-            level=self._level,
-            enabled=self._enabled,
-            trouble=self._trouble,
-            since_ns=self._since_ns,
-            standing=self._standing(),
-            clearable=self._level is Level.FAIL_SAFE and self._settings.latch and self._healed(),
-            transition=self._transition,
-        )
+        return self._decision(self._standing())
 
     def update(self, verdict: Verdict, now_ns: int, source: str = "monitor") -> Decision:
         """Take a verdict of one monitor.
@@ -216,10 +207,22 @@ class FailSafe:
     def _standing(self) -> tuple[Trouble, ...]:
         if not self._sources:
             return (Trouble("", Reason.SILENCE, "no monitor has given a verdict yet"),)
-        return tuple(s.trouble for s in self._sources.values() if s.trouble is not None)
+        return tuple([s.trouble for s in self._sources.values() if s.trouble is not None])
+
+    def _decision(self, standing: tuple[Trouble, ...]) -> Decision:
+        return Decision(
+            now_ns=self._now_ns,
+            level=self._level,
+            enabled=self._enabled,
+            trouble=self._trouble,
+            since_ns=self._since_ns,
+            standing=standing,
+            clearable=self._level is Level.FAIL_SAFE and self._settings.latch and self._healed(),
+            transition=self._transition,
+        )
 
     def _worst(self) -> Level:
-        return max(s.level for s in self._sources.values())
+        return max([s.level for s in self._sources.values()])
 
     def _healed(self) -> bool:
         """True when every monitor has been healthy, by its verdicts, through one common interval."""
@@ -247,7 +250,7 @@ class FailSafe:
         elif not self._settings.latch and self._healed():
             after = f"healthy for {self._settings.clear_after_s:g} s after {self._trouble}"
             self._move(self._worst(), Trouble("", Reason.RECOVERED, after))
-        return self.decision
+        return self._decision(standing)
 
     def _move(self, level: Level, trouble: Trouble) -> None:
         self._transition = Transition(self._now_ns, self._level, level, trouble)
