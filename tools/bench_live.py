@@ -234,6 +234,8 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
     latency, missed, unrecovered, false_stops, released = [], 0, 0, 0, 0
     stages: dict[str, list[float]] = {}
     while time.monotonic() - began < seconds:
+        for name, process in (("failsafe_node", bench.failsafe), ("monitor_node", bench.monitor)):
+            memory[name].append(_rss_mb(process))
         bench.vehicle.tell("camera on")
         bench.vehicle.tell("rewind")
         end = time.monotonic() + 3.7
@@ -258,8 +260,6 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
             latency.append((arrived - asked[0].stamp_ns) / 1e6)
             for stage, ms in _stages(asked[0], change).items():
                 stages.setdefault(stage, []).append(ms)
-        for name, process in (("failsafe_node", bench.failsafe), ("monitor_node", bench.monitor)):
-            memory[name].append(_rss_mb(process))
     elapsed = time.monotonic() - began
     ages = [(v.arrived_ns - v.stamp_ns) / 1e6 for v in ears.verdicts[first:]]
     cpu = {
@@ -281,7 +281,7 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
         "frames_lost": max(0, round(elapsed * 10) - len(ages)),
         "failsafe_reaction_ms": spread(stages.get("fail_safe", [])),
         "cpu_percent": cpu,
-        "rss_mb": {name: [m[0], max(m), m[-1]] for name, m in memory.items() if m},
+        "rss_mb": {name: m[:: max(1, len(m) // 30)] for name, m in memory.items()},
         "growth_mb": {name: growth(m) for name, m in memory.items()} if elapsed >= SOAK_S else {},
     }
 
