@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.arrays import clamp
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
@@ -15,6 +16,8 @@ _BELIEF_MEMORY_S = 1.0
 _FLICKER_MEMORY_S = 2.0
 # Frames' worth of agreement that a subject must earn against its own lapses.
 _PRIOR_S = 0.5
+# Hidden shares up to which a thing stands in the open, and from which it is half hidden.
+_OPEN, _HALF = 0.25, 0.45
 
 
 class Habits:
@@ -32,12 +35,15 @@ class Habits:
         self._run_s = np.zeros(capacity)
         self._told_s = np.zeros(capacity)
         self._lapsed_s = np.zeros(capacity)
+        self._open_run_s = np.zeros(capacity)
+        self._open_lapsed_s = np.zeros(capacity)
 
     def begin(self, slots: Slots) -> None:
         """Forget who had these slots before."""
         for a in (self._held_s, self._overlap, self._hidden, self._belief, self._last, self._run_s):
             a[slots] = 0.0
-        self._told_s[slots] = self._lapsed_s[slots] = 0.0
+        for a in (self._told_s, self._lapsed_s, self._open_run_s, self._open_lapsed_s):
+            a[slots] = 0.0
 
     def held_s(self, slots: Slots, now_s: F64) -> F64:
         """Return (S,) how long both held it before the present run, or until now without one."""
@@ -63,9 +69,18 @@ class Habits:
         belief: F64 = np.minimum(late, 0.5 * (late + self._last[slots]))
         return belief
 
-    def lapses(self, slots: Slots) -> F64:
-        """Return (S,) share of the last seconds, before the present run, in which one did not see it."""
-        lapses: F64 = self._lapsed_s[slots] / (self._told_s[slots] + _PRIOR_S)
+    def lapses(self, slots: Slots, hidden: F64 | None = None) -> F64:
+        """Return (S,) share of the last seconds, before the present run, in which one did not see it.
+
+        Args:
+            slots: (S,) rows.
+            hidden: (S,) hidden share now: of a thing in the open, only what lapsed in the open tells.
+        """
+        lapsed_s = self._lapsed_s[slots]
+        if hidden is not None:
+            share = clamp((hidden - _OPEN) / (_HALF - _OPEN), 0.0, 1.0)
+            lapsed_s = self._open_lapsed_s[slots] + share * (lapsed_s - self._open_lapsed_s[slots])
+        lapses: F64 = lapsed_s / (self._told_s[slots] + _PRIOR_S)
         return lapses
 
     def agreed_s(self, slots: Slots) -> F64:
@@ -100,12 +115,15 @@ class Habits:
         fresh = gone[self._run_s[gone] <= 0]
         self._held_s[fresh] = held_s[told & missed][self._run_s[gone] <= 0]
         self._run_s[gone] += dt_s
+        self._open_run_s[gone] += dt_s * clamp((_HALF - hidden[told & missed]) / (_HALF - _OPEN), 0.0, 1.0)
         fade = np.exp(-dt_s / _FLICKER_MEMORY_S)
         # What was never seen before has not lapsed.
-        run_s = np.where(self._told_s[kept] > 0, self._run_s[kept], 0.0)
+        known = self._told_s[kept] > 0
+        run_s, open_s = np.where(known, self._run_s[kept], 0.0), np.where(known, self._open_run_s[kept], 0.0)
         self._lapsed_s[kept] = fade * (self._lapsed_s[kept] + run_s)
+        self._open_lapsed_s[kept] = fade * (self._open_lapsed_s[kept] + open_s)
         self._told_s[kept] = fade * (self._told_s[kept] + run_s) + dt_s
-        self._run_s[kept] = 0.0
+        self._run_s[kept] = self._open_run_s[kept] = 0.0
         first = self._told_s[kept] <= 1.5 * dt_s
         for memory, now in ((self._overlap, overlap), (self._hidden, hidden)):
             rate = np.where(first, 1.0, 1.0 - np.exp(-dt_s / _MEMORY_S))

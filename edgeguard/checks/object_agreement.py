@@ -19,11 +19,13 @@ Source: Perception Simplex (arXiv 2209.01710), made two-way and probabilistic; C
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import erfc
 
 from edgeguard import objects
 from edgeguard.appearances import Appearances
@@ -49,9 +51,10 @@ _STRICT = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _VEHICLE = objects.GROUPS.index("vehicle")
 # What the camera alone sees: LiDAR detectors overlook people beside the road for seconds, cars hardly ever.
 _NEVER = np.array([{"vehicle": 8.5, "cycle": 3.0, "person": 3.0}.get(g, 3.0) for g in objects.GROUPS])
-# Of two people side by side, one box often stands for both.
+# Of two people side by side, one box often stands for both, and the more there are, the more go without.
 _GROUP_M = 2.0
 _GROUPED = 0.8
+_CROWDED = 0.6
 _SHARED = 0.35
 # Share of the last seconds from which a pair's lapses are nothing new.
 _FLICKER = 0.15
@@ -165,7 +168,10 @@ class ObjectAgreement:
         )
         drift = self._drift(scene, pairing)
         surprise = np.where(told, surprise, np.nan)
-        surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, 0.5 * drift**2, np.nan))
+        # A rigid body's box jitters as Gauss says; limbs swing farther than that.
+        gauss = -np.log(np.maximum(erfc(drift / math.sqrt(2.0)), 1e-30))
+        off = np.where(_STRICT[t.label], gauss, 0.5 * drift**2)
+        surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, off, np.nan))
         lost = self._lost(scene, pairing, held)
         surprise = np.where(np.isnan(lost), surprise, lost)
         found = seen.center[pairing.object_of, 2] if len(seen) else scene.size_range
@@ -218,7 +224,8 @@ class ObjectAgreement:
         )
         steady = (known_s >= self.settings.held_s) & (scene.edge_px[row] >= _INSIDE_PX)
         steady &= seen.center[other, 2] <= _APPEAR_RANGE_M
-        steady &= scene.hidden[row] < _DRIFT_HIDDEN
+        # Where it truly stands: a box that slides behind a neighbour takes no body there.
+        steady &= np.minimum(scene.hidden[row], covered_share(place[other], scene.occluders)) < _DRIFT_HIDDEN
         drift[row] = np.where(steady, off, np.nan)
         return drift
 
@@ -257,8 +264,9 @@ class ObjectAgreement:
             # A cluster as slim as a post is nothing that the camera has a class for.
             told &= held | appeared & (seen.size[:, 0] >= _SLIM_M)
         other = np.where(appeared | held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
-        grouped = self._grouped(scene)
-        clear = clear * np.where(grouped, _GROUPED, 1.0)
+        beside = self._beside(scene)
+        grouped = beside > 0
+        clear = clear * np.maximum(_GROUPED**beside, _CROWDED)
         # Clusters merge and break: how well one usually overlaps says little of the next.
         usual = habits.overlap(seen.slot)
         shared = np.where(grouped & (pairing.any_box >= _SHARED), pairing.any_box, pairing.own_box)
@@ -268,7 +276,7 @@ class ObjectAgreement:
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.6, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        lasting = _HELD * self._steady(habits.lapses(seen.slot))
+        lasting = _HELD * self._steady(habits.lapses(seen.slot, hidden))
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, left_score, habits.belief(seen.slot))
         lasting *= self._believed(believed)
@@ -328,16 +336,16 @@ class ObjectAgreement:
         clear *= (1.0 - 0.4 * hidden) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
         return np.where(held, clear, hidden < self.settings.max_hidden)
 
-    def _grouped(self, scene: Scene) -> NDArray[np.bool_]:
-        """(M,) whether a LiDAR object is a person beside another: one box often stands for both."""
+    def _beside(self, scene: Scene) -> NDArray[np.int64]:
+        """(M,) how many people stand beside a person: one box often stands for several."""
         seen = scene.objects
         assert seen is not None
         person = (seen.label >= 0) & ~_STRICT[seen.label] & (seen.probability >= 0.5)
         gap = seen.center[:, None, (0, 2)] - seen.center[None, :, (0, 2)]
         near = np.hypot(gap[..., 0], gap[..., 1]) < _GROUP_M
         near &= person[:, None] & person[None, :]
-        grouped: NDArray[np.bool_] = np.count_nonzero(near, axis=1) > 1
-        return grouped
+        beside: NDArray[np.int64] = np.maximum(np.count_nonzero(near, axis=1) - 1, 0)
+        return beside
 
     @staticmethod
     def _steady(lapses: F64) -> F64:
