@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from pydantic import Field
 from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from ros_nodes.adapters.watch import FailSafeWatch
+from edgeguard.config import Settings
+from ros_nodes.adapters.adapter import Adapter
 from ros_nodes.run import run
 
 PERIOD_S = 0.05
@@ -24,32 +25,40 @@ REPEAT_TICKS = 20
 """Ticks after which a stop is asked for again: somebody else may have cleared the gate."""
 
 
-class AutowareNode(Node):
+class AutowareSettings(Settings):
+    """What the gate is asked for."""
+
+    clear: bool = Field(False, description="ask the gate to clear when the fail-safe lets go; else by hand")
+
+
+class AutowareNode(Adapter[AutowareSettings]):
     """Asks the gate to stop, and to clear where that is wanted, until the gate has said yes."""
 
     def __init__(self) -> None:
-        super().__init__("autoware_node")
-        self._clears = bool(self.declare_parameter("clear", False).value)
+        super().__init__("autoware_node", AutowareSettings())
         gate = "/control/vehicle_cmd_gate"
         self._stop_client = self.create_client(Trigger, f"{gate}/external_emergency_stop")
         self._clear_client = self.create_client(Trigger, f"{gate}/clear_external_emergency_stop")
-        self._watch = FailSafeWatch(self, lambda _: self._ask())
         self._asked: Future | None = None
         self._asked_ticks = 0
         self._done: bool | None = None
         """What the gate was last brought to: True stopped, False cleared, None nothing yet."""
-        self.create_timer(PERIOD_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.watch()
+        self.create_timer(PERIOD_S, self.tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _tick(self) -> None:
-        self._watch.tick()
+    def tick(self) -> None:
+        """Look for silence, and ask again where there was no answer; called every `PERIOD_S`."""
+        super().tick()
         self._asked_ticks += 1
         if self._asked is None or self._asked_ticks > PATIENCE_TICKS:
-            self._ask()
+            self.obey()
 
-    def _ask(self) -> None:
-        wanted = self._watch.stop
+    def obey(self) -> None:
+        """Ask the gate for what it has not been brought to yet."""
+        wanted = self.stop
         repeats = wanted and self._asked_ticks > REPEAT_TICKS
-        if (wanted is self._done and not repeats) or (not wanted and not (self._clears and self._done)):
+        clears = self.settings.clear and self._done
+        if (wanted is self._done and not repeats) or not (wanted or clears):
             return
         client: Client = self._stop_client if wanted else self._clear_client
         if not client.service_is_ready():

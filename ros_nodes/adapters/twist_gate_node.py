@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from geometry_msgs.msg import Twist, TwistStamped
-from rclpy.node import Node
+from pydantic import Field
 
-from edgeguard.errors import ParameterError
+from edgeguard.config import Settings
 from ros_nodes import qos
-from ros_nodes.adapters.watch import FailSafeWatch
+from ros_nodes.adapters.adapter import Adapter
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.run import run
 
 PERIOD_S = 0.05
-MODES = ("zero", "withhold")
 
 
-class TwistGateNode(Node):
+class TwistGateSettings(Settings):
+    """How the gate stops a base."""
+
+    mode: Literal["zero", "withhold"] = Field(
+        "zero", description="while stopped: zero sends zero velocity at 20 Hz, withhold sends nothing"
+    )
+    stamped: bool = Field(False, description="TwistStamped in and out, in place of Twist. Read at start.")
+    frame_id: str = Field("base_link", min_length=1, description="frame of the zeros, where stamped")
+
+
+class TwistGateNode(Adapter[TwistGateSettings]):
     """Passes `input/cmd_vel` on to `output/cmd_vel`; while stopped, sends zero at 20 Hz or nothing at all."""
 
     def __init__(self) -> None:
-        super().__init__("twist_gate_node")
-        self._stamped = bool(self.declare_parameter("stamped", False).value)
-        self._mode = str(self.declare_parameter("mode", "zero").value)
-        self._frame_id = str(self.declare_parameter("frame_id", "base_link").value)
-        if self._mode not in MODES:
-            raise ParameterError(self.get_name(), [f"mode = {self._mode!r}: expected one of {MODES}"])
-        kind = TwistStamped if self._stamped else Twist
+        super().__init__("twist_gate_node", TwistGateSettings(), at_start=frozenset({"stamped"}))
+        kind = TwistStamped if self.settings.stamped else Twist
         self._publisher = self.create_publisher(kind, "output/cmd_vel", qos.RESULT)
         self.create_subscription(kind, "input/cmd_vel", self._pass_on, qos.RESULT)
-        self._watch = FailSafeWatch(self, lambda _: self.halt())
+        self.watch(self._publisher)
 
     def tick(self) -> None:
         """Look for silence, and hold the vehicle where it must not move; call every `PERIOD_S`."""
-        self._watch.tick()
-        self.halt()
+        super().tick()
+        self.obey()
 
-    def halt(self) -> None:
+    def obey(self) -> None:
         """Send zero, where the fail-safe stops and zero is what stops this vehicle."""
-        if self._watch.stop and self._mode == "zero":
-            zero = TwistStamped() if self._stamped else Twist()
-            if self._stamped:
-                zero.header.stamp, zero.header.frame_id = self.get_clock().now().to_msg(), self._frame_id
+        if self.stop and self.settings.mode == "zero":
+            zero = TwistStamped() if self.settings.stamped else Twist()
+            if self.settings.stamped:
+                zero.header.stamp = self.get_clock().now().to_msg()
+                zero.header.frame_id = self.settings.frame_id
             self._publisher.publish(zero)
 
     def _pass_on(self, msg: Any) -> None:
-        if not self._watch.stop:
+        if self.stop:
+            return
+        twist = msg.twist if self.settings.stamped else msg
+        if all(math.isfinite(v) for part in (twist.linear, twist.angular) for v in (part.x, part.y, part.z)):
             self._publisher.publish(msg)
+        else:
+            self.get_logger().error(
+                "input/cmd_vel: dropped: a velocity is not finite", throttle_duration_sec=1.0
+            )
 
 
 def main() -> None:

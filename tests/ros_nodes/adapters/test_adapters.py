@@ -46,7 +46,7 @@ def test_commands_pass_only_while_the_fail_safe_allows(
 ) -> None:
     from geometry_msgs.msg import Twist, TwistStamped
 
-    from tests.ros_nodes.live import node
+    from tests.ros_nodes.live import node, refuses_nonsense, set_parameter
 
     kind = TwistStamped if stamped else Twist
     passed = listener.listen(kind, "/mavros/setpoint_velocity/cmd_vel")
@@ -58,7 +58,7 @@ def test_commands_pass_only_while_the_fail_safe_allows(
     def speeds() -> list[float]:
         return [(m.twist if stamped else m).linear.x for m in passed[-3:]]
 
-    with node("adapters.twist_gate_node", tmp_path, topics=topics, mode=mode, stamped=stamped):
+    with node("adapters.twist_gate_node", tmp_path, topics=topics, mode=mode, stamped=stamped) as process:
         listener.wait_for(commands.get_subscription_count)
         listener.create_timer(0.05, lambda: commands.publish(command))
         if mode == "zero":
@@ -77,6 +77,12 @@ def test_commands_pass_only_while_the_fail_safe_allows(
             assert stop
         voice.stop = False
         listener.wait_for(lambda: speeds() == [1.5] * 3)
+        (command.twist if stamped else command).angular.z = float("nan")
+        listener.wait_for(lambda: "a velocity is not finite" in process.output)
+        assert not [m for m in passed if (m.twist if stamped else m).angular.z]
+        refuses_nonsense(listener, "twist_gate_node")
+        told = set_parameter(listener, "twist_gate_node", "stamped", not stamped)
+        assert not told.successful and "start the node with it" in told.reason
         if mode == "zero":
             voice.die()
             listener.wait_for(lambda: speeds() == [0.0] * 3)
@@ -88,7 +94,7 @@ def test_nav2_sees_an_obstacle_in_its_stop_polygon_and_an_empty_cloud_otherwise(
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import PointCloud2
 
-    from tests.ros_nodes.live import node
+    from tests.ros_nodes.live import node, refuses_nonsense, set_parameter
 
     seen = listener.listen(PointCloud2, "/edgeguard/points", qos_profile_sensor_data)
     topics = {**TOPICS, "output/points": "/edgeguard/points"}
@@ -100,8 +106,10 @@ def test_nav2_sees_an_obstacle_in_its_stop_polygon_and_an_empty_cloud_otherwise(
         assert cloud.xyz[0].tolist() == pytest.approx([0.4, 0.0, 0.2])
         voice.stop = False
         listener.wait_for(lambda: seen[-1].width == 0)
+        refuses_nonsense(listener, "nav2_node")
+        assert set_parameter(listener, "nav2_node", "points", 25).successful
         voice.die()
-        listener.wait_for(lambda: seen[-1].width)
+        listener.wait_for(lambda: seen[-1].width == 25)
 
 
 class Gate:
@@ -129,11 +137,14 @@ class Gate:
 def test_autowares_gate_is_asked_until_it_has_said_yes(
     listener: Listener, voice: Voice, tmp_path: Path
 ) -> None:
-    from tests.ros_nodes.live import node
+    from tests.ros_nodes.live import node, refuses_nonsense
 
-    gate = Gate(listener)
     with node("adapters.autoware_node", tmp_path, topics=TOPICS, clear=True) as process:
+        missing = "/control/vehicle_cmd_gate/external_emergency_stop is not there"
+        listener.wait_for(lambda: missing in process.output)
+        gate = Gate(listener)
         listener.wait_for(lambda: gate.stopped)
+        refuses_nonsense(listener, "autoware_node")
         voice.stop = False
         listener.wait_for(lambda: "refused to clear: Emergency heartbeat" in process.output)
         assert gate.stopped
@@ -141,3 +152,45 @@ def test_autowares_gate_is_asked_until_it_has_said_yes(
         listener.wait_for(lambda: not gate.stopped)
         voice.die()
         listener.wait_for(lambda: gate.stopped)
+
+
+def test_who_is_missing_is_named(tmp_path: Path, listener: Listener) -> None:
+    from tests.ros_nodes.live import node
+
+    with node("adapters.twist_gate_node", tmp_path, topics=TOPICS) as process:
+        listener.wait_for(lambda: "no word of the fail-safe on /fail_safe (0 publishers" in process.output)
+        listener.wait_for(lambda: "nobody listens to /output/cmd_vel" in process.output)
+
+
+@pytest.mark.parametrize(
+    "name, parameters, told",
+    [
+        ("twist_gate_node", {"mode": "fast"}, "mode = 'fast': Input should be 'zero' or 'withhold'"),
+        ("twist_gate_node", {"mod": "zero"}, "mod: unknown key; did you mean mode?"),
+        ("nav2_node", {"position_m": [0.3, 0.0]}, "position_m.2"),
+        ("nav2_node", {"position_m": [0.3, 0.0, 1e300]}, "less than or equal to 100"),
+        ("nav2_node", {"points": 0}, "greater than or equal to 1"),
+        ("autoware_node", {"clear": 7}, "clear = 7"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_one_clear_error(
+    name: str,
+    parameters: dict[str, object],
+    told: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import importlib
+
+    import rclpy
+
+    from ros_nodes.run import run
+
+    module = importlib.import_module(f"ros_nodes.adapters.{name}")
+    make = next(v for k, v in vars(module).items() if k.endswith("Node") and v.__module__ == module.__name__)
+    given = [f"{k}:={v}" for k, v in parameters.items()]
+    monkeypatch.setattr("sys.argv", [name, "--ros-args", *(a for g in given for a in ("-p", g))])
+    assert run(make) == 2
+    assert not rclpy.ok()
+    error = capfd.readouterr().err
+    assert told in error and error.startswith("edgeguard: ") and "Traceback" not in error
