@@ -157,16 +157,7 @@ class DensityMap:
         """Return (N,) returns expected from solid things that fill (N, 4) boxes."""
         if self._density is None:
             return np.zeros(len(xyxy))
-        top = np.arange(self.rows) * _DENSITY_ROW_PX
-        covered = np.clip(
-            np.minimum(xyxy[:, 3:4], top + _DENSITY_ROW_PX) - np.maximum(xyxy[:, 1:2], top),
-            0,
-            _DENSITY_ROW_PX,
-        )
-        x0 = np.clip(xyxy[:, 0], 0, self._camera.width)
-        x1 = np.clip(xyxy[:, 2], 0, self._camera.width)
-        expected: F64 = np.clip(x1 - x0, 0, None) * (covered @ self._density)
-        return expected
+        return loops.expected_returns(xyxy, self._density, _DENSITY_ROW_PX, self._camera.width)
 
 
 def _upper(count: NDArray[np.integer]) -> F64:

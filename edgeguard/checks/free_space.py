@@ -24,6 +24,7 @@ from pydantic import Field
 from edgeguard import objects
 from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Cloud, Scene
 from edgeguard.types import F64, Channel
@@ -114,23 +115,10 @@ class FreeSpace:
         inner = np.array([x0 + 0.05 * w, y0 + 0.1 * h, x1 - 0.05 * w, y1 - 0.1 * h])
         index = cloud.in_box(inner)
         index = index[:: 1 + len(index) // _MAX_RAYS]
-        z = cloud.z[index]
-        ground = cloud.height[index] < lidar.ground_tolerance_m + lidar.ground_slope * z
-        # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
-        passed = z > np.where(ground, beyond, beyond + length)
-        told = passed | ~ground
-        least, most = _COLUMNS
-        count = min(max(int(np.count_nonzero(told) / (2.0 * s.min_column_rays)), least), most)
-        column = ((cloud.u[index] - inner[0]) * (count / (inner[2] - inner[0]))).astype(np.intp)
-        column = np.minimum(column, count - 1)
-        rays = np.bincount(column[told], minlength=count).tolist()
-        open_rays = np.bincount(column[passed], minlength=count).tolist()
-        widest = run = 0
-        for through, of in zip(open_rays, rays, strict=True):
-            run = run + 1 if of >= s.min_column_rays and through >= s.seen_through * of else 0
-            widest = max(widest, run)
-        total = sum(rays)
-        return widest / count, sum(open_rays) / max(total, 1), float(total)
+        return loops.seen_through(
+            cloud.u, cloud.z, cloud.height, index, inner[0], inner[2], beyond, length,
+            lidar.ground_tolerance_m, lidar.ground_slope, s.min_column_rays, s.seen_through, *_COLUMNS,
+        )  # fmt: skip
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (

@@ -18,18 +18,18 @@ Source: Jedi (Tarchoun et al., CVPR 2023) for the idea that patches are dense in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
-from edgeguard.types import F32, F64, U8, Channel
+from edgeguard.types import F32, F64, I64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _CELL = 4
@@ -83,17 +83,18 @@ class PatchSaliency:
         if len(rows):
             cells = colour_energy(half)
             window = _windows(cells, t.xyxy)
-            usual = _outside(cells, [window[i] for i in np.flatnonzero(scene.asserted)])
+            usual = loops.outside(cells, window[scene.asserted])
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             for i in rows if middle >= s.min_colour else ():
-                inside = np.sort(cells[window[i]].ravel())[::-1]
+                top, end, left, right = window[i].tolist()
+                inside = np.sort(cells[top:end, left:right].ravel())
                 if len(inside) < _MIN_CELLS:
                     continue
-                energy[i] = inside[min(int(np.ceil(s.share * len(inside))), len(inside) - 1)]
-                rarer = len(usual) - np.searchsorted(usual, energy[i])
+                energy[i] = inside[-1 - min(math.ceil(s.share * len(inside)), len(inside) - 1)]
+                rarer = len(usual) - int(usual.searchsorted(energy[i]))
                 # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
-                nats = np.log(s.share * (len(usual) + 1) / (rarer + 1))
-                surprise[i], ratio[i] = np.clip(nats, 0.0, _MAX_SURPRISE), energy[i] / middle
+                nats = math.log(s.share * (len(usual) + 1) / (rarer + 1))
+                surprise[i], ratio[i] = min(max(nats, 0.0), _MAX_SURPRISE), energy[i] / middle
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -122,22 +123,11 @@ def colour_energy(half: U8) -> F32:
     return loops.colour_cells(np.asarray(small, np.uint8), _CELL)
 
 
-def _windows(cells: F32, xyxy: F64) -> list[tuple[slice, slice]]:
-    """Return the cells that each of (N, 4) boxes touches; at least one."""
+def _windows(cells: F32, xyxy: F64) -> I64:
+    """Return (N, 4) first row, end row, first and end column of the cells that boxes touch; at least one."""
     rows, columns = cells.shape
-    first = np.floor(xyxy[:, :2] / _CELL_PX).astype(int).tolist()
-    last = np.ceil(xyxy[:, 2:] / _CELL_PX).astype(int).tolist()
-    return [
-        (
-            slice(min(max(y0, 0), rows - 1), max(min(y1, rows), 1)),
-            slice(min(max(x0, 0), columns - 1), max(min(x1, columns), 1)),
-        )
-        for (x0, y0), (x1, y1) in zip(first, last, strict=True)
-    ]
-
-
-def _outside(cells: F32, taken: list[tuple[slice, slice]]) -> NDArray[np.float32]:
-    free = np.ones(cells.shape, bool)
-    for window in taken:
-        free[window] = False
-    return np.sort(cells[free])
+    first = np.floor(xyxy[:, :2] / _CELL_PX).astype(np.int64)
+    last = np.ceil(xyxy[:, 2:] / _CELL_PX).astype(np.int64)
+    most = np.array([columns, rows])
+    low, high = np.minimum(np.maximum(first, 0), most - 1), np.maximum(np.minimum(last, most), 1)
+    return np.column_stack([low[:, 1], high[:, 1], low[:, 0], high[:, 0]])

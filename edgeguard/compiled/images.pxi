@@ -279,3 +279,63 @@ def growth(
                 spread += (x[j, 0] - xm) * (x[j, 0] - xm) + (x[j, 1] - ym) * (x[j, 1] - ym)
         o[i, 0], o[i, 1], o[i, 2] = scale * scale * spread / count, rest / count, scale * sqrt(w * h) / 2
     return out
+
+
+@cython.boundscheck(False)
+def alignment(const float[:, ::1] picture, const long long[:, :] at, const long long[:, :] shifts, float weak):
+    """Return (K,) sums of a picture at places moved by each shift, each place's over its mean, and places.
+
+    Args:
+        picture: (H, W).
+        at: (N, 2) x, y. Those that any shift moves out of the picture are left out.
+        shifts: (K, 2) x, y.
+        weak: added to the mean: where there is hardly anything, where there is most says nothing.
+    """
+    cdef Py_ssize_t n = at.shape[0], m = shifts.shape[0], i, k, told = 0
+    cdef long long x, y
+    sums = np.zeros(m)
+    cdef double[::1] o = sums, v = np.empty(max(m, 1))
+    cdef double mean
+    cdef bint inside
+    for i in range(n):
+        inside, mean = True, 0.0
+        for k in range(m):
+            x, y = at[i, 0] + shifts[k, 0], at[i, 1] + shifts[k, 1]
+            if x < 0 or y < 0 or x >= picture.shape[1] or y >= picture.shape[0]:
+                inside = False
+                break
+            v[k] = picture[y, x]
+            mean += v[k]
+        if not inside:
+            continue
+        told += 1
+        mean = mean / m + weak
+        for k in range(m):
+            o[k] += v[k] / mean
+    return sums, told
+
+
+@cython.boundscheck(False)
+def outside(const float[:, :] cells, const long long[:, :] windows):
+    """Return, ascending, the cells that no window holds.
+
+    Args:
+        cells: (R, C).
+        windows: (N, 4) first row, end row, first column, end column; within the cells.
+    """
+    cdef Py_ssize_t i, a, b, n = 0
+    taken, left = np.zeros((cells.shape[0], cells.shape[1]), np.uint8), np.empty(cells.size, np.float32)
+    cdef unsigned char[:, ::1] t = taken
+    cdef float[::1] o = left
+    for i in range(windows.shape[0]):
+        for a in range(windows[i, 0], windows[i, 1]):
+            for b in range(windows[i, 2], windows[i, 3]):
+                t[a, b] = 1
+    for a in range(cells.shape[0]):
+        for b in range(cells.shape[1]):
+            if not t[a, b]:
+                o[n] = cells[a, b]
+                n += 1
+    left = left[:n]
+    left.sort()
+    return left

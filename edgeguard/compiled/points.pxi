@@ -428,3 +428,70 @@ def counts(const float[::1] u, const float[::1] v, Py_ssize_t rows, Py_ssize_t c
     for i in range(u.shape[0]):
         c[cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)] += 1
     return count
+
+
+@cython.boundscheck(False)
+def seen_through(
+    const float[::1] u, const float[::1] z, const float[::1] height, const Py_ssize_t[:] index,
+    double x0, double x1, double beyond, double length, double tolerance, double slope,
+    double least, double share, Py_ssize_t fewest, Py_ssize_t most,
+):
+    """Return the widest run of columns of a box that rays pass through, the share of rays passed, and rays.
+
+    Args:
+        u, z, height: (N,) pixels across, ranges and heights above ground of points.
+        index: (K,) those inside the box.
+        x0, x1: sides between which columns are laid, pixels.
+        beyond: range from which a ray that ends on the ground has passed the foot, metres.
+        length: how much farther others must end, metres.
+        tolerance, slope: height up to which a point is ground, metres, and its growth with range.
+        least: rays that a column needs.
+        share: of its rays that must pass.
+        fewest, most: columns.
+    """
+    cdef Py_ssize_t k, i, c, columns, told = 0, all_passed = 0, run = 0, widest = 0
+    column = np.zeros((2, most), np.intp)
+    cdef Py_ssize_t[:, ::1] rays = column
+    cdef bint ground, passed
+    cdef double to_columns
+    for k in range(index.shape[0]):
+        i = index[k]
+        ground = height[i] < tolerance + slope * z[i]
+        told += not ground or z[i] > beyond
+    columns = <Py_ssize_t> (told / (2.0 * least))
+    columns = fewest if columns < fewest else most if columns > most else columns
+    to_columns = columns / (x1 - x0)
+    for k in range(index.shape[0]):
+        i = index[k]
+        ground = height[i] < tolerance + slope * z[i]
+        # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
+        passed = z[i] > (beyond if ground else beyond + length)
+        if ground and not passed:
+            continue
+        c = cell_of((u[i] - x0) * to_columns, columns)
+        rays[0, c] += 1
+        rays[1, c] += passed
+        all_passed += passed
+    for c in range(columns):
+        run = run + 1 if rays[0, c] >= least and rays[1, c] >= share * rays[0, c] else 0
+        widest = max(widest, run)
+    return <double> widest / columns, <double> all_passed / max(told, 1), <double> told
+
+
+@cython.boundscheck(False)
+def expected_returns(const double[:, :] boxes, const double[:] density, double row_px, double width):
+    """Return (N,) returns expected from solid things that fill (N, 4) boxes, `density` a square pixel by row."""
+    out = np.zeros(boxes.shape[0])
+    cdef double[::1] o = out
+    cdef Py_ssize_t i, r
+    cdef double w, low, high
+    for i in range(boxes.shape[0]):
+        w = min(max(boxes[i, 2], 0.0), width) - min(max(boxes[i, 0], 0.0), width)
+        if not w > 0:
+            continue
+        for r in range(density.shape[0]):
+            low, high = max(boxes[i, 1], r * row_px), min(boxes[i, 3], (r + 1) * row_px)
+            if high > low:
+                o[i] += (high - low) * density[r]
+        o[i] *= w
+    return out

@@ -86,3 +86,27 @@ def test_a_sector_of_noise_is_told_by_its_worst_columns() -> None:
     far[:, 12:18] = 30.0
     assert loops.torn_share(near, far, count, 12, 30, 1.5) == pytest.approx(0.5)
     assert loops.torn_share(near, far, np.ones_like(count), 12, 30, 1.5) == 0.0
+
+
+@given(seeds)
+def test_an_edge_says_where_about_it_the_picture_is_strongest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    picture = rng.uniform(0, 6, (20, 30)).astype(np.float32)
+    at, shifts = rng.integers(-2, 32, (25, 2)), np.column_stack([np.arange(-3, 4), np.zeros(7, np.int64)])
+    moved = at[:, None] + shifts[None]
+    inside = ((moved >= 0) & (moved < (30, 20))).all(axis=(1, 2))
+    found = picture[moved[inside, :, 1], moved[inside, :, 0]].astype(float)
+    wanted = (found / (found.mean(axis=1, keepdims=True) + 0.3)).sum(axis=0)
+    sums, told = loops.alignment(picture, at, shifts, 0.3)
+    np.testing.assert_allclose(sums, wanted, rtol=1e-6)
+    assert told == np.count_nonzero(inside)
+
+
+@given(seeds)
+def test_cells_outside_all_windows_come_in_order(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cells, free = rng.random((7, 9)).astype(np.float32), np.ones((7, 9), bool)
+    windows = np.sort(rng.integers(0, 8, (3, 2, 2)), axis=2).reshape(3, 4)
+    for top, end, left, right in windows:
+        free[top:end, left:right] = False
+    np.testing.assert_array_equal(loops.outside(cells, windows), np.sort(cells[free]))

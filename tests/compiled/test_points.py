@@ -94,3 +94,29 @@ def test_arrays_that_others_own_are_read_and_never_written() -> None:
     xyz = np.ones((4, 3), np.float32)
     xyz.flags.writeable = False
     assert len(loops.in_view(xyz, np.eye(4), -2.0, 2.0)) == 4
+
+
+@given(clouds, st.floats(4, 30), st.floats(0, 5))
+def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, length: float) -> None:
+    _, _, u, _, z, _ = CAMERA.project_by_column(xyz, 0.5)
+    height = (1.6 - 0.05 * z).astype(np.float32)
+    index = np.flatnonzero((u >= 100) & (u < 500))[::2]
+    ground = height[index] < 0.25 + 0.01 * z[index]
+    passed = z[index] > np.where(ground, beyond, beyond + length)
+    told = passed | ~ground
+    count = min(max(int(np.count_nonzero(told) / 4.0), 2), 6)
+    column = np.minimum((u[index] - 100.0) * (count / 400.0), count - 1).astype(int)
+    rays, through = (np.bincount(column[m], minlength=count) for m in (told, passed))
+    is_open = "".join("x" if n >= 2 and p >= 0.8 * n else " " for n, p in zip(rays, through))
+    width, share, total = loops.seen_through(
+        u, z, height, index, 100.0, 500.0, beyond, length, 0.25, 0.01, 2.0, 0.8, 2, 6
+    )
+    assert width == max(map(len, is_open.split(" "))) / count
+    assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
+
+
+def test_a_box_expects_returns_for_what_of_it_is_in_the_image() -> None:
+    density = np.array([0.0, 0.02, 0.04])
+    boxes = np.array([[10.0, 0, 30, 48], [-20, 20, 10, 40], [90, 16, 200, 32], [5, 5, 5, 40], [0, 60, 9, 90]])
+    wanted = [20 * (16 * 0.02 + 16 * 0.04), 10 * (12 * 0.02 + 8 * 0.04), 10 * 16 * 0.02, 0, 0]
+    np.testing.assert_allclose(loops.expected_returns(boxes, density, 16.0, 100.0), wanted)
