@@ -23,6 +23,9 @@ _JUMP = 1.15
 _MAX_RANGE_M = 30.0
 _MIN_HEIGHT_M = 0.5
 _MAX_CONTRAST = 6.0
+# Of gradients weaker than this, of the mean one, where they are strongest is noise.
+_WEAK = 0.3
+_ROWS_AROUND, _FAINT = 5, 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,29 +77,40 @@ def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
 def gradient(pixels: U8, *, down: bool) -> F32:
     """Return (H, W) float32 how fast brightness changes across or down, over its mean and bounded.
 
+    Down, the mean is that of the rows around: fog and glare take contrast from some rows more than from
+    others, and a horizon runs through them all.
+
     Args:
         pixels: (H, W) a picture sampled every `STEP` pixels.
         down: along columns rather than along rows.
     """
-    strength = np.abs(cv2.Sobel(pixels, cv2.CV_32F, 0 if down else 1, 1 if down else 0))
-    return np.minimum(strength / np.float32(strength.mean() + 1e-6), np.float32(_MAX_CONTRAST))
+    strength: F32 = np.abs(cv2.Sobel(pixels, cv2.CV_32F, 0 if down else 1, 1 if down else 0))
+    usual: F32 | np.float32
+    if down:
+        usual = np.asarray(cv2.blur(strength.mean(axis=1, keepdims=True), (1, _ROWS_AROUND)), np.float32)
+        usual = usual + np.float32(_FAINT)
+    else:
+        usual = np.float32(strength.mean() + 1e-6)
+    bounded: F32 = np.minimum(strength / usual, np.float32(_MAX_CONTRAST))
+    return bounded
 
 
-def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64]) -> F64:
-    """Return (K,) the mean gradient at edges moved by each of (K, 2) shifts; NaN without edges.
+def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64]) -> tuple[F64, int]:
+    """Return (K,) the sum of gradients at edges moved by each of (K, 2) shifts, and of how many edges.
 
-    Edges and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left
-    out, so that all shifts are judged by the same.
+    Each edge counts alike, however strong the gradients about it: it says where they are strongest. Edges
+    and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left out, so
+    that all shifts are judged by the same.
     """
     rows, columns = strength.shape
     low, high = at + shifts.min(axis=0), at + shifts.max(axis=0)
     inside = (low >= 0).all(axis=1) & (high[:, 0] < columns) & (high[:, 1] < rows)
-    if not inside.any():
-        return np.full(len(shifts), np.nan)
     flat = at[inside, 1] * columns + at[inside, 0]
     moved = shifts[:, 1] * columns + shifts[:, 0]
-    mean: F64 = strength.ravel()[flat[None, :] + moved[:, None]].mean(axis=1, dtype=np.float64)
-    return mean
+    found = strength.ravel()[flat[None, :] + moved[:, None]]
+    found /= found.mean(axis=0) + np.float32(_WEAK)
+    total: F64 = found.sum(axis=1, dtype=np.float64)
+    return total, len(flat)
 
 
 def peak(profile: F64) -> float:

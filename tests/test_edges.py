@@ -40,13 +40,44 @@ def test_coincidence_peaks_where_the_picture_shows_the_rims() -> None:
     steps = np.arange(-6, 7)
     shifts = np.column_stack([steps, np.zeros_like(steps)])
     strength = edges.gradient(picture, down=False)
-    profile = edges.coincidence(strength, edges.side_rims(cells), shifts)
+    rims = edges.side_rims(cells)
+    profile, count = edges.coincidence(strength, rims, shifts)
+    assert 0 < count <= len(rims)
     assert edges.peak(profile) - 6 == pytest.approx(3.0, abs=0.75)
 
 
-def test_without_edges_coincidence_is_not_a_number() -> None:
+def test_every_outline_counts_alike() -> None:
+    """One body of strong contrast does not outvote three that stand elsewhere."""
+    picture = np.full((40, 100), 100, np.uint8)
+    picture[:10, 20:] = 250
+    for row in (10, 20, 30):
+        picture[row : row + 10, 23:] = 108
+    rims = np.column_stack([np.full(40, 20), np.arange(40)])
+    steps = np.arange(-6, 7)
+    shifts = np.column_stack([steps, np.zeros_like(steps)])
+    profile, _ = edges.coincidence(edges.gradient(picture, down=False), rims, shifts)
+    assert edges.peak(profile) - 6 == pytest.approx(2.5, abs=0.6)
+
+
+def test_a_veil_over_some_rows_does_not_move_upper_outlines() -> None:
+    """Fog leaves less contrast above the horizon than below it: the roof is where it was."""
+    rng = np.random.default_rng(0)
+    picture = rng.normal(120.0, 8.0, (60, 100))
+    picture[20:50, 30:60] -= 60.0  # a body
+    picture[26, 30:60] += 30.0  # the rim of its window
+    veil = np.where(np.arange(60) < 24, 0.15, 1.0)[:, None]
+    foggy = (picture * veil + 205.0 * (1.0 - veil)).astype(np.uint8)
+    rims = np.column_stack([np.arange(30, 60), np.full(30, 20)])
+    steps = np.arange(-8, 9)
+    shifts = np.column_stack([np.zeros_like(steps), steps])
+    profile, _ = edges.coincidence(edges.gradient(foggy, down=True), rims, shifts)
+    assert edges.peak(profile) - 8 == pytest.approx(-0.5, abs=1.0)
+
+
+def test_without_edges_nothing_coincides() -> None:
     nothing = np.zeros((0, 2), np.int64)
-    assert np.isnan(edges.coincidence(np.ones((4, 4), np.float32), nothing, np.zeros((1, 2), np.int64))).all()
+    profile, count = edges.coincidence(np.ones((4, 4), np.float32), nothing, np.zeros((1, 2), np.int64))
+    assert count == 0 and profile.tolist() == [0.0]
 
 
 @pytest.mark.parametrize(("profile", "at"), [([0, 1, 3, 1, 0], 2.0), ([0, 2, 2, 0], 1.5), ([3, 1, 0], 0.0)])

@@ -1,16 +1,18 @@
 """`calibration_drift`: does LiDAR still lie where the camera sees things?
 
 The sweep's outlines are moved over the picture, across and up and down, and the shift at which range jumps
-and brightness edges coincide best is the extrinsic calibration's error in the image. Averaged slowly over
-many bodies and frames: one odd object, or an attack on one, does not move it. A drift is a fault to be mended
-and no attack: it asks for caution at most, and `bias_px` is what other checks may widen gates by.
+and brightness edges coincide best is the extrinsic calibration's error in the image. Every outline says where
+about it brightness changes most, and counts alike, so that neither one contrasted body nor an attack on one
+moves it. Somewhat under a second is gathered at a time: a mount that gives way is caught while it does. A
+drift is a fault to be mended and no attack: it asks for caution at most, and `bias_px` is what other checks
+may widen gates by.
 
 It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in (a
 quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. Roll and
 shifts of the sensor's place show as far as they move outlines.
 
-Unobservable: few outlines, a picture without edges at them (night, fog), two shifts that fit about alike, too
-short a window.
+Unobservable: few outlines, a picture without edges at them (night, fog), a best shift that is hardly better
+than those beside it, two shifts that fit about alike, too short a window.
 Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
 Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
 """
@@ -32,12 +34,16 @@ from edgeguard.verdict import Cause, SubjectKind
 
 _LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _MAX_SURPRISE = 8.0
-_AMBIGUOUS = 0.7
+# Heights of what lies beside the best shift and of the next best one, of its own over the usual.
+_BROAD, _AMBIGUOUS = 0.6, 0.55
 _REACH = 8
+# An outline is a line: a step or two beside it, its gradient is gone.
+_BESIDE = 3
+_NOISE_DEG = 0.25
 # A rim lies in its cell, not on the cell's upper border: the top row of returns lies below it, but the body
 # reaches above that row.
 _RIM_PX = 2.0
-_INTERVAL_S = 0.25  # between looks: drift is slow, and neighbouring sweeps repeat each other
+_INTERVAL_S = 0.09  # between looks: nearer sweeps repeat each other
 _STEPS = np.arange(-_REACH, _REACH + 1, dtype=np.int64)
 _ACROSS = np.column_stack([_STEPS, np.zeros_like(_STEPS)])
 _DOWN = _ACROSS[:, ::-1]
@@ -47,12 +53,15 @@ class CalibrationDriftSettings(Settings):
     """Parameters of `calibration_drift`."""
 
     memory_s: float = Field(
-        10.0, gt=0, le=600, description="time over which residuals are averaged: longer is steadier, s"
+        0.5,
+        gt=0,
+        le=600,
+        description="time over which outlines are gathered: longer is steadier and later, s",
     )
     min_s: float = Field(
-        2.0, gt=0, le=600, description="time with outlines in view before anything is told, s"
+        0.7, gt=0, le=600, description="time with outlines in view before anything is told, s"
     )
-    min_outlines: int = Field(40, ge=1, description="outline points of a sweep below which it does not count")
+    min_outlines: int = Field(60, ge=1, description="outline points gathered below which nothing can be told")
     min_contrast: float = Field(
         0.25, gt=0, lt=10, description="lead of the best shift over the median one below which none is best"
     )
@@ -91,17 +100,17 @@ class CalibrationDrift:
                 (self._across, scene.gradient_across, scene.side_rims, _ACROSS),
                 (self._down, scene.gradient_down, scene.top_rims, _DOWN),
             ):
-                if strength is not None and rims is not None and len(rims) >= s.min_outlines:
-                    average.add(coincidence(strength, rims, shifts), self._since_s, s.memory_s)
+                if strength is not None and rims is not None:
+                    average.add(*coincidence(strength, rims, shifts), self._since_s, s.memory_s)
             self._since_s = 0.0
         # The shift that mends the bias is its opposite.
         averages = (self._across, self._down)
-        self.bias_px = np.array([-STEP * a.shift(s.min_s, s.min_contrast) for a in averages])
+        self.bias_px = np.array([-STEP * a.shift(s) for a in averages])
         self.bias_px[1] += _RIM_PX
         focal = scene.rig.camera.k[(0, 1), (0, 1)] if scene.rig is not None else np.full(2, np.nan)
         bias_deg = np.degrees(np.arctan(self.bias_px / focal))
         told = ~np.isnan(bias_deg)
-        surprise = 0.5 * (bias_deg[told] / s.spread_deg) ** 2
+        surprise = 0.5 * (bias_deg[told] / np.hypot(s.spread_deg, _NOISE_DEG)) ** 2
         # Two axes, two chances.
         score = max(float(surprise.max()) - np.log(2.0), 0.0) if told.any() else np.nan
         return [
@@ -125,28 +134,33 @@ class CalibrationDrift:
 
 
 class _Average:
-    """A profile of coincidence over shifts, averaged over time."""
+    """A profile of coincidence over shifts, gathered over time."""
 
     def __init__(self) -> None:
         self._profile: F64 = np.zeros(len(_STEPS))
-        self._weight = 0.0
+        self._outlines = 0.0
         self._known_s = 0.0
 
-    def add(self, profile: F64, dt_s: float, memory_s: float) -> None:
-        if np.isnan(profile).any():
-            return
-        self._weight = self._weight * float(np.exp(-dt_s / memory_s)) + 1.0
-        self._profile += (profile - self._profile) / self._weight
-        self._known_s += dt_s
+    def add(self, profile: F64, outlines: int, dt_s: float, memory_s: float) -> None:
+        fade = float(np.exp(-dt_s / memory_s))
+        self._profile = fade * self._profile + profile
+        self._outlines = fade * self._outlines + outlines
+        # While there is nothing to see, what was seen grows old.
+        self._known_s = self._known_s + dt_s if outlines else fade * self._known_s
 
-    def shift(self, min_s: float, min_contrast: float) -> float:
+    def shift(self, s: CalibrationDriftSettings) -> float:
         """Best shift, gradient pixels; NaN while unknown."""
+        if self._known_s < s.min_s or self._outlines < s.min_outlines:
+            return float("nan")
         p, usual = self._profile, float(median(self._profile))
         best = int(p.argmax())
-        if self._known_s < min_s or p[best] < (1.0 + min_contrast) * usual:
+        beside = p[[i for i in (best - _BESIDE, best + _BESIDE) if 0 <= i < len(p)]].max()
+        lead = p[best] - usual
+        at_the_end = best in (0, len(p) - 1)
+        if at_the_end or lead < s.min_contrast * usual or beside - usual > _BROAD * lead:
             return float("nan")
         # Where two shifts fit about alike, neither is known to be the one: in fog, a body's dark foot is a
         # stronger edge than its top.
         summit = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] > p[2:])) + 1
         rival = p[summit[np.abs(summit - best) > 2]].max(initial=0.0)
-        return peak(p) - _REACH if rival < _AMBIGUOUS * p[best] else float("nan")
+        return peak(p) - _REACH if rival - usual < _AMBIGUOUS * lead else float("nan")
