@@ -2,8 +2,8 @@
 
 Sparse pyramidal Lucas–Kanade (Bouguet 2000) on the half-size picture, on a grid in and around the largest
 boxes only. Two things are measured, the stranger counts:
-- slip: how far the box has lately moved more than the pixels in it. A box that nothing carries (a ghost
-  on the road, a box dragged off its object) slides over its background. −ln of a heavy tail;
+- slip: how far the box has lately moved more than those pixels in it that follow it best. A box that nothing
+  carries (a ghost on the road, a box dragged off its object) slides over its background. −ln of a heavy tail;
 - plane: a body before its surroundings moves apart from them as the camera comes nearer; a poster or
   screen that faces the road grows together with its frame, as one plane: flow = t + s·x, over box and ring.
   The share ρ of the flow's variation that this explains, over half a second; −ln of P(1−ρ or less), taken
@@ -42,6 +42,8 @@ _MAX_GAP_S = 0.35
 # Squared residuals beyond this multiple of their median are points that were lost.
 _OUTLIER = 9.0
 _MIN_RING = 8
+# Of a slim box's points, half lie on its body; the rest show what is beside it.
+_BODY_SHARE = 0.5
 
 
 def _grid() -> tuple[F64, NDArray[np.bool_]]:
@@ -131,9 +133,8 @@ class Flow:
         self._known_s[t.slot[fresh]] = 0.0
         fade = np.exp(-scene.dt_s / self.settings.memory_s)
         moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
-        self._slip[slot] = (
-            self._slip[slot] * fade + moved - loops.median_flow(flow, (good & _INSIDE).view(np.uint8))
-        )
+        slip = loops.slips(moved, flow, (good & _INSIDE).view(np.uint8), _BODY_SHARE)
+        self._slip[slot] = self._slip[slot] * fade + slip
         self._growth[slot] = self._growth[slot] * fade + loops.growth(
             t.xyxy[row], flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
         )

@@ -178,18 +178,38 @@ cdef double _median(double* x, Py_ssize_t n):
 
 
 @cython.boundscheck(False)
-def median_flow(const double[:, :, :] flow, const unsigned char[:, :] good):
-    """Return (N, 2) medians of flow over each subject's good points; NaN without one."""
-    cdef Py_ssize_t n = flow.shape[0], p = flow.shape[1], i, j, a, count
+def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned char[:, :] good, double share):
+    """Return (N, 2) how much farther each box moved than the pixels in it that follow it best; NaN without any.
+
+    Args:
+        moved: (N, 2) how far each box moved, pixels.
+        flow, good: (N, P, 2) and (N, P) flow of its points, pixels, and where it is trusted.
+        share: of the points, which are taken to be the body; the rest may be what shows beside it.
+    """
+    cdef Py_ssize_t n = flow.shape[0], p = flow.shape[1], i, j, a, count, most
     out = np.empty((n, 2))
     cdef double[:, ::1] o = out
-    cdef double[::1] x = np.empty(max(p, 1))
+    cdef double[::1] x = np.empty(max(p, 1)), far = np.empty(max(p, 1))
+    cdef double du, dv, reach
     for i in range(n):
+        count = 0
+        for j in range(p):
+            du, dv = moved[i, 0] - flow[i, j, 0], moved[i, 1] - flow[i, j, 1]
+            if good[i, j]:
+                x[count] = du * du + dv * dv
+                count += 1
+            far[j] = du * du + dv * dv
+        if count == 0:
+            o[i, 0] = o[i, 1] = NAN
+            continue
+        _sort(&x[0], count)
+        most = <Py_ssize_t> (share * count)
+        reach = x[most if most < count else count - 1]
         for a in range(2):
             count = 0
             for j in range(p):
-                if good[i, j]:
-                    x[count] = flow[i, j, a]
+                if good[i, j] and far[j] <= reach:
+                    x[count] = moved[i, a] - flow[i, j, a]
                     count += 1
             o[i, a] = _median(&x[0], count)
     return out

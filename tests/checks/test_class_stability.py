@@ -60,3 +60,17 @@ def test_a_track_swapped_onto_another_body_has_not_changed_its_class() -> None:
     car = replace(AHEAD, score=lambda t: 0.9 if t < 1.5 else 0.0)
     walker = Thing("person", lambda t: (0.5, 13.0), 0.7, 1.75, 0.6, score=lambda t: 0.9 if t >= 1.5 else 0.0)
     assert not flips(drive([car, walker], 3.0))
+
+
+def test_a_track_that_slides_onto_whoever_walks_past_has_not_changed_its_class() -> None:
+    """Hidden bit by bit, the car's box shrinks to what is left of it, and then is the person's."""
+
+    def narrowed(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for i, frame in enumerate(frames):
+            assert frame.detections is not None
+            xyxy = frame.detections.xyxy.copy()
+            width = xyxy[:, 2] - xyxy[:, 0]
+            xyxy[:, 2] = xyxy[:, 0] + width * float(np.clip(1.0 - 0.15 * (i - 11), 0.4, 1.0))
+            yield replace(frame, detections=replace(frame.detections, xyxy=xyxy))
+
+    assert not flips(called(narrowed(drive([AHEAD], 3.0)), lambda i: "person" if i >= 15 else "car"))

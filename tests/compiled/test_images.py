@@ -65,12 +65,13 @@ def test_without_a_ring_nothing_grows() -> None:
     assert not loops.growth(np.ones((1, 4)), flow, all_inside[None], grid, all_inside, 9.0, 8).any()
 
 
-@given(seeds, st.integers(0, 12))
-def test_median_flow_is_numpys(seed: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    flow, good = rng.normal(size=(1, 12, 2)), np.arange(12)[None] < n
-    wanted = np.median(flow[0, :n], axis=0) if n else [np.nan, np.nan]
-    np.testing.assert_allclose(loops.median_flow(flow, good.view(np.uint8))[0], wanted)
+def test_a_box_slips_less_what_its_body_carries() -> None:
+    moved, flow = np.array([[6.0, -1.0]]), np.zeros((1, 10, 2))
+    all_good, none = np.ones((1, 10), np.uint8), np.zeros((1, 10), np.uint8)
+    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[6.0, -1.0]]  # over what stands still
+    flow[0, :4] = 5.5, -1.0  # a body in front of what stands still
+    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[0.5, 0.0]]
+    assert np.isnan(loops.slips(moved, flow, none, 0.3)).all()
 
 
 def test_places_outside_a_picture_are_refused() -> None:
