@@ -13,6 +13,7 @@ from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 _SETTLED_S = 0.3
 _GAP_S = 0.5
 _ALONE_M = 3.0
+_MIXED_M = 1.5
 _FAST_M = 4.0
 # Higher above the road than this, it may have hung there unseen.
 _BOTTOM_M = 0.6
@@ -37,14 +38,15 @@ class Appearances:
         new = np.flatnonzero(sure & seen.is_new & ~(seen.bottom > _BOTTOM_M))
         if len(new) and self._settled_s > _SETTLED_S:
             if scene.objects_are_classified:
-                # Nothing else was followed near there, at whatever score.
+                # Nothing else was followed near there, at whatever score; a thing that a detector takes for
+                # another kind stays where it is.
                 old = np.flatnonzero(~seen.is_new)
                 gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
-                near = np.hypot(gap[..., 0], gap[..., 1]) < _ALONE_M
-                # What closes fast is followed one sweep behind itself; of its own kind, that is.
-                fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M)
                 kind = np.where(seen.label >= 0, objects.GROUP[seen.label], -1)
-                fast &= (kind[new][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
+                alike = (kind[new][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
+                near = np.hypot(gap[..., 0], gap[..., 1]) < np.where(alike, _ALONE_M, _MIXED_M)
+                # What closes fast is followed one sweep behind itself.
+                fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M) & alike
                 alone = ~np.any(near | (fast & ~seen.matched[old]), axis=1)
             else:
                 alone = self._in_free_cells(scene, seen, new)

@@ -38,6 +38,7 @@ BEGIN, END = "<!-- figures: written by tools/bench_evidence.py -->", "<!-- /figu
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--attacks", type=int, default=8, help="of each kind on each drive")
+    ask.add_argument("--seed", type=int, default=0, help="of the attacks")
     ask.add_argument("--hours", type=float, default=20.0, help="simulated; five times as many below 1/h")
     ask.add_argument("--splits", type=int, default=6, help="of the drives into halves")
     ask.add_argument("--budget", type=float, default=None, help="alarms per hour, in place of the default")
@@ -51,7 +52,7 @@ def main() -> None:
     evidence = settings.evidence.model_copy(update={"false_alarms_per_hour": budget})
     settings = settings.model_copy(update={"evidence": evidence})
     checks = list(type(settings.checks).model_fields)
-    logs, trials = made(bags, told.attacks, ReplaySettings(monitor=settings), 0)
+    logs, trials = made(bags, told.attacks, ReplaySettings(monitor=settings), told.seed)
     hours = sum(log.hours for log in logs)
     episodes = left_out(bags, logs, settings)
     at_default = trade.curve(logs, trials, settings, checks, [budget])[0]
@@ -62,6 +63,7 @@ def main() -> None:
         "drives": [log.name for log in logs],
         "hours": round(hours, 4),
         "frames": sum(len(log.stamp_ns) for log in logs),
+        "seed": told.seed,
         "attacks": dict(Counter(t.kind for t in trials)),
         "default": {
             "budget_per_hour": budget,

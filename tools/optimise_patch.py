@@ -36,18 +36,16 @@ from edgeguard.types import F64, U8, Image
 FIRST_SEED = 1000
 SURE = 0.5
 CAMERA_HEIGHT_M = 1.45
-LEAST_PX = 18.0
-"""Height of a thing's box from which a print on it is worth the ink."""
 
 
-def boxes(engine: Engine, bgr: U8, classes: frozenset[str]) -> F64:
-    """Return the boxes (N, 4) of what the engine surely sees, whole and large enough."""
+def boxes(engine: Engine, bgr: U8, prepared: Prepared) -> F64:
+    """Return the boxes (N, 4) of what can bear a print: surely seen, whole and large enough."""
     d = engine.detect(Image(0, "", bgr))
-    named = np.array([name in classes for name in d.labels], bool) & (d.score >= SURE)
+    named = np.array([name in prepared.on for name in d.labels], bool) & (d.score >= SURE)
     found = d.xyxy[named].astype(np.float64)
     h, w = bgr.shape[:2]
     whole = (found[:, :2] > 2).all(1) & (found[:, 2] < w - 2) & (found[:, 3] < h - 2)
-    return found[whole & (found[:, 3] - found[:, 1] >= LEAST_PX)]
+    return found[whole & (found[:, 3] - found[:, 1] >= prepared.least_px)]
 
 
 def of_world(engine: Engine, prepared: Prepared, samples: list[Sample]) -> Iterator[Target]:
@@ -60,7 +58,7 @@ def of_world(engine: Engine, prepared: Prepared, samples: list[Sample]) -> Itera
             nearest = View(None, lambda: engine, Image(0, "", bgr), None).nearest_vehicle()
             found = np.zeros((0, 4)) if nearest is None or not ahead(nearest, bgr) else nearest[None]
         else:
-            found = boxes(engine, bgr, prepared.on)
+            found = boxes(engine, bgr, prepared)
         yield from (Target(bgr, box) for box in found)
 
 
@@ -95,7 +93,7 @@ def boards(engine: Engine, bgr: U8, seed: int) -> F64:
     return np.asarray(all_[free])
 
 
-def of_video(engine: Engine, classes: frozenset[str], path: Path, seed: int = 0) -> Iterator[Target]:
+def of_video(engine: Engine, prepared: Prepared, path: Path, seed: int = 0) -> Iterator[Target]:
     """Yield views of a video's things, enlarged to what is seen of one close ahead."""
     rng, film, side_px = np.random.default_rng(seed), cv2.VideoCapture(str(path)), engine_side(engine)
     for index in range(int(film.get(cv2.CAP_PROP_FRAME_COUNT))):
@@ -104,7 +102,7 @@ def of_video(engine: Engine, classes: frozenset[str], path: Path, seed: int = 0)
             return
         if index % 8:
             continue
-        for box in boxes(engine, np.asarray(bgr, np.uint8), classes):
+        for box in boxes(engine, np.asarray(bgr, np.uint8), prepared):
             if box[2] - box[0] < 40:
                 continue
             height, width = bgr.shape[:2]
@@ -115,7 +113,7 @@ def of_video(engine: Engine, classes: frozenset[str], path: Path, seed: int = 0)
                 bgr[y : y + side, x : x + side], (side_px, side_px), interpolation=cv2.INTER_CUBIC
             )
             moved = (box - np.array([x, y, x, y])) * side_px / side
-            if len(boxes(engine, np.asarray(crop, np.uint8), classes)):
+            if len(boxes(engine, np.asarray(crop, np.uint8), prepared)):
                 yield Target(np.asarray(crop, np.uint8), moved)
 
 
@@ -140,7 +138,7 @@ def main() -> None:
     prepared = RECIPES[given.kind]
     engine = open_engine(given.engine)
     if given.video:
-        targets = list(of_video(engine, prepared.on, given.video))
+        targets = list(of_video(engine, prepared, given.video))
     else:
         samples = drives(given.scenes or prepared.scenes, given.seeds, given.cache)
         targets = list(of_world(engine, prepared, samples))

@@ -39,13 +39,27 @@ REACH = ((0, 44), (36, 120), (96, 9999))
 """Longer side of the boxes that each level answers for, pixels of the input."""
 FIRST_SEED = 1000
 HELD_OUT = range(900, 906)
+UNSEEN_SCENES = frozenset({"billboard"})
+"""Neither trained nor judged on: a network that has learnt what a billboard is would be no test of one."""
+OFTEN = ("crowd", "crossing_person", "stop_junction")
+"""Scenes that training takes twice: those with people and signs."""
+WEIGHTS = (1.0, 2.0, 3.0)
+"""Of each label in the loss. What is rare and small has few cells to be learnt by."""
+RARE_M = 35.0
+"""To this range, people and signs draw crops to themselves."""
 LEAST_VISIBLE = 0.35
 """Of what shows less the network is neither asked to find nor to miss it."""
 BATCH = 8
-CELLS = np.concatenate(
-    [np.stack(np.mgrid[: CROP[1] // s, : CROP[0] // s][::-1], -1).reshape(-1, 2) for s in STRIDES]
-).astype(np.float32)
-STRIDE = np.concatenate([np.full(CROP[1] // s * (CROP[0] // s), s) for s in STRIDES]).astype(np.float32)
+
+
+def grid(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, 2) columns and rows of the cells of a picture of that size, and (N,) their strides."""
+    cells = [np.stack(np.mgrid[: height // s, : width // s][::-1], -1).reshape(-1, 2) for s in STRIDES]
+    strides = [np.full(len(c), s) for c, s in zip(cells, STRIDES)]
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+CELLS, STRIDE = grid(*CROP)
 
 
 def conv(inner: int, outer: int, size: int = 3, stride: int = 1) -> nn.Sequential:
@@ -101,11 +115,15 @@ class Exported(nn.Module):
         return torch.cat([raw[..., :4], raw[..., 4:].sigmoid()], 2)
 
 
+def judged_scenes() -> list[str]:
+    return sorted(set(SCENES) - UNSEEN_SCENES)
+
+
 def samples(scenes: int, frames: int, cache: Path | None) -> list[Sample]:
     """Return frames of the training seeds, every scene in turn."""
     if cache is not None and cache.is_file():
         return list(pickle.loads(cache.read_bytes()))
-    names = sorted(SCENES)
+    names = [*judged_scenes(), *OFTEN]
     out = [
         sample
         for i in range(scenes)
@@ -116,6 +134,12 @@ def samples(scenes: int, frames: int, cache: Path | None) -> list[Sample]:
     return out
 
 
+def rare_boxes(sample: Sample) -> np.ndarray:
+    """Return the (N, 4) boxes of people and signs that are close and seen."""
+    named = np.array([label in LABELS[1:] for label in sample.labels], bool)
+    return sample.xyxy[named & (sample.range_m < RARE_M) & (sample.visible > LEAST_VISIBLE)]
+
+
 def augmented(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the picture, (3, H, W) float32 0 to 1, and (N, 6): box in the input, class, visible share."""
     bgr = sample.bgr
@@ -123,7 +147,13 @@ def augmented(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.
     zoom = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4)))) if rng.random() < 0.6 else 1.0
     scale = WIDTH / w * zoom
     # Road and horizon are where things are; the sky is cropped away more often than not.
-    shift = -np.array([w * scale - CROP[0], h * scale - CROP[1]]) * (rng.uniform(0, 1), rng.uniform(0.35, 1))
+    spare = np.array([w * scale - CROP[0], h * scale - CROP[1]])
+    shift = -spare * (rng.uniform(0, 1), rng.uniform(0.35, 1))
+    rare = rare_boxes(sample)
+    if len(rare) and rng.random() < 0.6:
+        middle = (rare[int(rng.integers(len(rare)))].reshape(2, 2) * scale).mean(0)
+        wanted = rng.uniform(0.1, 0.9, 2) * CROP - middle
+        shift = np.clip(wanted, np.minimum(-spare, 0), np.maximum(-spare, 0))
     flip = rng.random() < 0.5
     matrix = np.array([[scale, 0, shift[0] + (scale - 1) / 2], [0, scale, shift[1] + (scale - 1) / 2]])
     if flip:
@@ -155,11 +185,13 @@ def targets(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row, asked = np.full(len(CELLS), -1), np.ones(len(CELLS), bool)
     middle = (CELLS + 0.5) * STRIDE[:, None]
     for i, (x0, y0, x1, y1, _, visible) in enumerate(table):
-        inside = (middle[:, 0] > x0) & (middle[:, 0] < x1) & (middle[:, 1] > y0) & (middle[:, 1] < y1)
-        off = np.abs(middle - ((x0 + x1) / 2, (y0 + y1) / 2)).max(1) / STRIDE
+        away = np.abs(middle - ((x0 + x1) / 2, (y0 + y1) / 2))
+        # A figure narrower than a cell has more cells than the one that it falls into.
+        inside = (away < np.maximum(((x1 - x0) / 2, (y1 - y0) / 2), 0.75 * STRIDE[:, None])).all(1)
+        off = away.max(1) / STRIDE
         side = max(x1 - x0, y1 - y0)
         level = np.isin(STRIDE, [s for s, (low, high) in zip(STRIDES, REACH) if low <= side < high])
-        mine = level & (off < 1.5) & (inside | (off <= 0.51))
+        mine = level & (off < 1.5) & inside
         if visible < LEAST_VISIBLE:
             asked[inside | mine] = False
         else:
@@ -169,7 +201,7 @@ def targets(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def loss(raw: Tensor, tables: list[np.ndarray]) -> Tensor:
-    """Return the loss of a batch, per positive cell."""
+    """Return the loss of a batch, per positive cell, each label by its weight."""
     both = [targets(t) for t in tables]
     row = torch.from_numpy(np.stack([b[0] for b in both]))
     asked = torch.from_numpy(np.stack([b[1] for b in both]))
@@ -177,18 +209,21 @@ def loss(raw: Tensor, tables: list[np.ndarray]) -> Tensor:
     truth = torch.stack(
         [torch.from_numpy(tables[i][row[i, c]]).float() for i, c in zip(image.tolist(), cell.tolist())]
     )
+    weight = torch.tensor(WEIGHTS)[truth[:, 4].long()]
     objectness = functional.binary_cross_entropy_with_logits(
         raw[..., 4], (row >= 0).float(), reduction="none"
     )
+    asked_by = asked.float().index_put((image, cell), weight)
     p, cells, stride = raw[image, cell], torch.from_numpy(CELLS)[cell], torch.from_numpy(STRIDE)[cell, None]
     middle = (truth[:, :2] + truth[:, 2:4]) / 2 / stride - cells
     size = torch.log((truth[:, 2:4] - truth[:, :2]) / stride)
-    plain = functional.smooth_l1_loss(p[:, :4], torch.cat([middle, size], 1), beta=0.1, reduction="sum")
+    plain = functional.smooth_l1_loss(p[:, :4], torch.cat([middle, size], 1), beta=0.1, reduction="none")
     at, half = (p[:, :2] + cells) * stride, p[:, 2:4].clamp(max=5).exp() * stride / 2
-    overlap = (1 - giou(torch.cat([at - half, at + half], 1), truth[:, :4])).sum()
+    overlap = 1 - giou(torch.cat([at - half, at + half], 1), truth[:, :4])
     name = functional.one_hot(truth[:, 4].long(), len(LABELS)).float()
-    classes = functional.binary_cross_entropy_with_logits(p[:, 5:], name, reduction="sum")
-    return ((objectness * asked).sum() + 3 * overlap + plain + classes) / len(image)
+    classes = functional.binary_cross_entropy_with_logits(p[:, 5:], name, reduction="none")
+    each = 3 * overlap + plain.sum(1) + classes.sum(1)
+    return ((objectness * asked_by).sum() + (each * weight).sum()) / weight.sum()
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
@@ -200,8 +235,9 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def batches(data: list[Sample], rng: np.random.Generator) -> Iterator[tuple[Tensor, list[np.ndarray]]]:
+    often = [k for k, sample in enumerate(data) if len(rare_boxes(sample))]
     while True:
-        order = rng.permutation(len(data))
+        order = rng.permutation([*range(len(data)), *often])
         for i in range(0, len(order) - BATCH + 1, BATCH):
             pairs = [augmented(data[k], rng) for k in order[i : i + BATCH]]
             if sum(len(t) for _, t in pairs):
@@ -277,7 +313,7 @@ thresholds: {{score: 0.3, nms_iou: 0.5, max_detections: 100}}
 def accuracy(engine: Path, frames: int = 12) -> dict[str, float]:
     """Return AP50 on the held-out seeds: vehicles, people and signs that show half of themselves or more."""
     detector = open_engine(engine)
-    truth = [s for seed in HELD_OUT for name in sorted(SCENES) for s in sample_scene(name, seed, frames)]
+    truth = [s for seed in HELD_OUT for name in judged_scenes() for s in sample_scene(name, seed, frames)]
     found = [detector.detect(Image(0, "", s.bgr)) for s in truth]
     asked = {"vehicles to 40 m": (VEHICLES, 40.0), "people to 25 m": (frozenset({"person"}), 25.0)}
     asked["stop signs to 30 m"] = (frozenset({"stop sign"}), 30.0)
@@ -289,9 +325,9 @@ def accuracy(engine: Path, frames: int = 12) -> dict[str, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--scenes", type=int, default=96, help="seeds to draw")
-    options.add_argument("--frames", type=int, default=9, help="frames of each")
-    options.add_argument("--steps", type=int, default=1000, help="batches of 8")
+    options.add_argument("--scenes", type=int, default=78, help="seeds to draw")
+    options.add_argument("--frames", type=int, default=12, help="frames of each")
+    options.add_argument("--steps", type=int, default=2200, help="batches of 8")
     options.add_argument("--out", type=Path, default=Path("engines/sim_detector"))
     options.add_argument("--cache", type=Path, help="keep the rendered frames here")
     given = options.parse_args()

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
-from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare
+from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare, dropped
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.types import Channel, Detections
@@ -38,6 +38,7 @@ _NEVER = 2.9
 _EXTRA = 3.5
 _SURE = 0.8
 _DISAGREES = 0.7
+_STILL_THERE = 0.6
 
 
 class EnsembleSettings(ViewSettings):
@@ -87,8 +88,10 @@ class Ensemble:
         confirmed = self._confirmed[t.slot]
         surprise = np.where(differs, np.where(confirmed, _LOST, _NEVER), 0.0)
         self._confirmed[t.slot] |= told & ~differs
+        still = dropped(scene, s) & (found.disagreement < _STILL_THERE)
+        surprise[still], told = _LOST, told | still
         new = found.extra[:, 3] - found.extra[:, 1] >= s.min_height_px
-        self._alert = bool(differs.any() or new.any())
+        self._alert = bool(differs.any() or still.any() or new.any())
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -97,7 +100,7 @@ class Ensemble:
                 (Cause.CAMERA,) * len(t),
                 {
                     "disagreement": found.disagreement,
-                    "confirmed": confirmed.astype(np.float64),
+                    "confirmed": np.where(still, np.nan, confirmed),
                     "extra_objects": np.zeros(len(t)),
                 },
             ),
@@ -121,5 +124,7 @@ class Ensemble:
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         if measured.get("extra_objects", 0.0):
             return f"{measured['extra_objects']:.0f} objects that only the second engine sees"
+        if np.isnan(measured.get("confirmed", 0.0)):
+            return "the second engine still sees it"
         before = "no longer sees it as such" if measured.get("confirmed", 0.0) else "never saw it"
         return f"the second engine {before}"

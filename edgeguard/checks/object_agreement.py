@@ -333,7 +333,9 @@ class ObjectAgreement:
         """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""
         bearable = np.maximum(np.where(held, usual + 0.2, 0.0), self.settings.max_hidden)
         clear: F64 = clamp((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
-        clear *= (1.0 - 0.4 * hidden) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
+        # As far hidden as it was while both held it, it is no easier to lose.
+        more = np.maximum(hidden - np.where(held, usual, 0.0), 0.25 * hidden)
+        clear *= (1.0 - 0.4 * more) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
         return np.where(held, clear, hidden < self.settings.max_hidden)
 
     def _beside(self, scene: Scene) -> NDArray[np.int64]:

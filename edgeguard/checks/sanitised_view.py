@@ -3,9 +3,9 @@
 Once in a while the picture is run through the engine again, after a median filter, JPEG compression or a blur
 in turn: operations that hardly change what a sound network sees of a near object, and break the pixel-exact
 patterns that patches need. Strange is a confident near track that vanishes or changes class in such a view,
-and an object that appears in it where the picture itself showed none. While one of the last looks disagreed,
-another is taken every `alert_period_s`, each of another kind: what one kind of view alone takes away convicts
-nobody.
+and an object that appears in it where the picture itself showed none, or none any more. While one of the last
+looks disagreed, another is taken every `alert_period_s`, each of another kind: what one kind of view alone
+takes away convicts nobody.
 
 Costs one inference a look: `period_s` sets the duty. Frames are chosen by stamp, so replays look at the same.
 
@@ -26,7 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
-from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare
+from edgeguard.checks.view import Engine, Schedule, ViewSettings, compare, dropped
 from edgeguard.scene import Scene
 from edgeguard.types import U8, Channel, Image
 from edgeguard.verdict import Cause, SubjectKind
@@ -37,6 +37,7 @@ _GONE = 6.0
 _EXTRA = 4.5
 _SURE = 0.8
 _DISAGREES = 0.6
+_STILL_THERE = 0.6
 
 
 class SanitisedViewSettings(ViewSettings):
@@ -81,19 +82,24 @@ class SanitisedView:
         told = t.matched & scene.asserted & ~scene.truncated & (scene.hidden < 0.3)
         told &= (t.height >= s.min_height_px) & (t.confidence >= s.min_confidence)
         gone = told & (found.disagreement > _DISAGREES)
+        back = dropped(scene, s) & (found.disagreement < _STILL_THERE)
         sure = np.clip(t.confidence / _SURE, 0.0, 1.0)
         new = found.extra[:, 3] - found.extra[:, 1] >= s.min_height_px
         # One kind of view may leave a pattern whole: doubt lasts until every kind has agreed.
-        doubt = bool(gone.any() or new.any())
+        doubt = bool(gone.any() or back.any() or new.any())
         self._doubtful_looks = len(VIEWS) if doubt else max(self._doubtful_looks - 1, 0)
         number = np.full(len(t), float(kind))
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, np.where(gone, _GONE * sure, 0.0), np.nan),
+                np.where(back, _GONE, np.where(told, np.where(gone, _GONE * sure, 0.0), np.nan)),
                 (Cause.CAMERA,) * len(t),
-                {"disagreement": found.disagreement, "view": number, "extra_objects": np.zeros(len(t))},
+                {
+                    "disagreement": found.disagreement,
+                    "view": number,
+                    "extra_objects": back.astype(np.float64),
+                },
             ),
             Scores(
                 SubjectKind.STREAM,
@@ -113,7 +119,7 @@ class SanitisedView:
             return "a slightly worse picture shows something else"
         view = _NAMES[int(measured["view"])]
         if measured["extra_objects"]:
-            return f"{measured['extra_objects']:.0f} objects appear once the picture is {view}"
+            return f"{measured['extra_objects']:.0f} lost or new objects appear once the picture is {view}"
         return f"is gone or another class once the picture is {view}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
@@ -15,6 +16,8 @@ from edgeguard.tracking import boxes
 from edgeguard.types import F64, I64, Detections, Image
 
 NO_ENGINE = "none"
+_LOST_S = 1.0
+_HELD_S = 0.4
 
 
 class ViewSettings(Settings):
@@ -86,6 +89,14 @@ class Agreement:
         """(N,) 1 − IoU × class agreement."""
         different: F64 = 1.0 - self.overlap * self.same_class
         return different
+
+
+def dropped(scene: Scene, settings: ViewSettings) -> NDArray[np.bool_]:
+    """Return (N,) whether a near, sure track in plain view lost its detections less than a second ago."""
+    t = scene.tracks
+    lost: NDArray[np.bool_] = ~t.matched & (t.missed_s < _LOST_S) & (t.held_s >= _HELD_S) & scene.asserted
+    lost &= ~scene.truncated & (scene.hidden < 0.3) & (t.height >= settings.min_height_px)
+    return lost & (np.minimum(t.score, t.confidence) >= settings.min_confidence)
 
 
 def compare(scene: Scene, second: Detections, min_score: float) -> Agreement:

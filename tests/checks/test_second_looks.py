@@ -129,6 +129,43 @@ def test_a_car_that_only_the_second_network_sees_is_told() -> None:
     assert "ensemble" in alarms(frames(6.0, boxed=False), second_engine=Sees())
 
 
+def lost(until_s: float = 2.0, seconds: float = 3.4) -> list[Frame]:
+    """A drive in which the network loses the car, of which the picture shows as much as before."""
+    gone = replace(CAR, score=lambda t: 0.9 if t < until_s else 0.0)
+    return list(
+        stage.drive([gone], seconds, lidar=False, image=lambda t: picture(patched=False, seed=round(t * 10)))
+    )
+
+
+@pytest.mark.parametrize("which", ["engine", "second_engine"])
+def test_a_car_that_was_lost_and_that_another_look_still_shows_is_told(which: str) -> None:
+    name = {"engine": "sanitised_view", "second_engine": "ensemble"}[which]
+    assert name in alarms(lost(), **{which: Sees()})
+    leaves = Sees()
+    leaves.it = lambda bgr: leaves.stamps[-1] < stage.START_NS + 2_000_000_000
+    assert name not in alarms(lost(), **{which: leaves})  # gone for both
+
+
+def test_a_real_network_still_sees_the_car_that_the_first_lost(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is a stand-in for a print; the second look is a real network's, on the real street."""
+    monkeypatch.setenv("EDGEGUARD_MODELS", str(shared / "models"))
+    from edgeguard.engine import open_engine
+
+    drive = list(boxed_street(shared))
+    for i, frame in enumerate(drive[8:], 8):
+        found = frame.detections
+        assert found is not None
+        ahead = (found.xyxy[:, 0] > 480) & (found.xyxy[:, 2] < 800)
+        drive[i] = replace(frame, detections=found.select(~ahead))
+    engine = open_engine("yolox_nano")
+    check = Ensemble(EnsembleSettings(period_s=0.3), engine)
+    found_scores = told(scores(check, drive))
+    engine.close()
+    assert np.count_nonzero(found_scores >= 6.0) >= 3
+
+
 def test_real_networks_agree_on_a_real_street(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEGUARD_MODELS", str(shared / "models"))
     from edgeguard.engine import open_engine
