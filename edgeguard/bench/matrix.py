@@ -110,26 +110,27 @@ def real(bag: Path, engine: str = REAL_ENGINE) -> Drive:
     return Drive(bag.resolve().name.removesuffix(".mcap"), engine=engine, bag=str(bag))
 
 
-def cells(*, quick: bool, bags: Sequence[Drive] = ()) -> list[Cell]:
+def cells(*, quick: bool, seeds: int = len(SEEDS), bags: Sequence[Drive] = ()) -> list[Cell]:
     """Return the matrix; the same arguments give the same cells in the same order.
 
     Args:
         quick: two scenes of one seed, stress on one of them; else every scene of every seed. Benign scenes,
             of those seeds, are in both.
+        seeds: of every scene, so many of `SEEDS`.
         bags: recordings beside the simulated drives.
     """
     from edgeguard.sim.scenes import SCENES
 
     scenes = QUICK_SCENES if quick else tuple(sorted(set(SCENES) - set(BENIGN_SCENES)))
-    seeds = SEEDS[: 1 if quick else None]
-    drives = [simulated(scene, seed) for seed in seeds for scene in scenes]
+    chosen = SEEDS[: 1 if quick else seeds]
+    drives = [simulated(scene, seed) for seed in chosen for scene in scenes]
     drives += bags
     stressed = [d for d in drives if not quick or d.scene is None or d.scene in QUICK_STRESS_SCENES]
     out = [Cell(drive, Role.CLEAN) for drive in drives]
     for drive in drives:
         out += _attacks(drive)
     out += [Cell(drive, Role.BENIGN, kind, 0.0, None, drive.seed) for drive in stressed for kind in STRESS]
-    out += [Cell(simulated(scene, seed), Role.BENIGN) for seed in seeds for scene in BENIGN_SCENES]
+    out += [Cell(simulated(scene, seed), Role.BENIGN) for seed in chosen for scene in BENIGN_SCENES]
     return out
 
 

@@ -47,7 +47,8 @@ def markdown(checks: Sequence[Check]) -> str:
         "",
         "Which check can see which attack, by the sensors fitted. Written by `edgeguard coverage --markdown` "
         "from what the checks declare; a test holds both equal. That a check can see an attack does not say "
-        "how often it does: [evidence.md](evidence.md) has what was measured.",
+        "how often it does: [evidence.md](evidence.md) has what was measured. Checks of one row overlap: for "
+        "every check `tests/checks` holds an attack that, of the whole monitor, it alone tells.",
         "",
     ]
     for name, fitted in FITS.items():

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import erfc
 
-from edgeguard import objects
+from edgeguard import excuses, objects
 from edgeguard.appearances import Appearances
 from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
@@ -51,20 +51,13 @@ _STRICT = np.array([c.group == "vehicle" for c in objects.CLASSES])
 _VEHICLE = objects.GROUPS.index("vehicle")
 # What the camera alone sees: LiDAR detectors overlook people beside the road for seconds, cars hardly ever.
 _NEVER = np.array([{"vehicle": 8.5, "cycle": 3.0, "person": 3.0}.get(g, 3.0) for g in objects.GROUPS])
-# Of two people side by side, one box often stands for both, and the more there are, the more go without.
-_GROUP_M = 2.0
-_GROUPED = 0.8
-_CROWDED = 0.6
+# Of two people side by side, one box often stands for both.
 _SHARED = 0.35
-# Share of the last seconds from which a pair's lapses are nothing new.
-_FLICKER = 0.15
 _GLIMPSE_S = 0.1
 _GLIMPSED = 0.25
 # What overlaps less only brushes it.
 _BRUSHED = 0.3
-_BODY = 0.6
 _INSIDE_PX = 8.0
-_LEAVING_S = 0.3
 _DRIFT_HIDDEN = 0.85
 # Farther than this, detectors find and lose things as they please.
 _APPEAR_RANGE_M = 30.0
@@ -131,10 +124,10 @@ class ObjectAgreement:
         whole = ~scene.truncated & (t.height >= s.min_height_px) & (scene.edge_px >= s.edge_px)
         near = scene.size_range <= s.max_range_m
         if scene.objects_are_classified:
-            clear = self._clear(scene.hidden, habits.hidden(t.slot), held)
+            clear = excuses.in_view(scene.hidden, habits.hidden(t.slot), held, s.max_hidden)
             short = np.where(
                 held,
-                self._short(pairing.own_object, habits.overlap(t.slot)),
+                excuses.short(pairing.own_object, habits.overlap(t.slot)),
                 pairing.own_object < MIN_OVERLAP,
             )
             told &= (clear > 0) & np.where(
@@ -151,7 +144,7 @@ class ObjectAgreement:
         # What LiDAR had found there, if only for a moment, is no invention of the camera's.
         glimpsed_s = np.where(habits.overlap(t.slot) >= _BRUSHED, habits.agreed_s(t.slot), 0.0)
         never *= clamp(1.0 - glimpsed_s / _GLIMPSE_S, _GLIMPSED, 1.0)
-        lasting = _HELD * self._steady(habits.lapses(t.slot))
+        lasting = _HELD * excuses.steady(habits.lapses(t.slot))
         far = np.where(_STRICT[t.label], s.max_range_m, _PEOPLE_RANGE_M)
         lasting *= clamp((far - np.fmax(scene.size_range, 0.0)) / 5.0, 0.0, 1.0)
         rare = np.where(held, lasting, never) * short * clear
@@ -184,7 +177,7 @@ class ObjectAgreement:
                 "camera_sees": t.matched.astype(np.float64),
                 "overlap": pairing.any_object,
                 "held_s": held_s,
-                "range_m": np.where(pairing.object_of >= 0, found, scene.size_range),
+                "range_m": np.where(pairing.object_of >= 0, found, np.fmin(scene.size_range, scene.range)),
                 "hidden_share": scene.hidden,
                 "drift_sigma": drift,
             },
@@ -197,7 +190,7 @@ class ObjectAgreement:
             return np.full(len(t), np.nan)
         lost = self._losses.follow(scene, pairing)
         habits = self._losses.habits
-        lost = _HELD * lost * self._believed(habits.belief(t.slot)) * self._steady(habits.lapses(t.slot))
+        lost = _HELD * lost * excuses.believed(habits.belief(t.slot)) * excuses.steady(habits.lapses(t.slot))
         told = held & scene.asserted & (scene.hidden < s.max_hidden) & (scene.edge_px >= s.edge_px)
         told &= (t.height >= s.min_height_px) & ~(scene.size_range > _APPEAR_RANGE_M)
         return np.where(told, lost, np.nan)
@@ -236,13 +229,13 @@ class ObjectAgreement:
         box = scene.object_boxes
         whole = boxes.area(np.where(np.isnan(seen.xyxy), 0.0, seen.xyxy))
         visible = boxes.area(box) / np.maximum(whole, 1e-9)
-        hidden = self._hidden(scene, box)
+        hidden = excuses.hidden(scene, box)
         width = scene.image_size[0] if scene.image_size else 0.0
         told = seen.matched & (seen.probability >= s.min_probability) & (seen.center[:, 2] <= s.max_range_m)
         told &= (visible > 0.7) & (box[:, 3] - box[:, 1] >= s.min_height_px)
         told &= (box[:, 0] >= _INSIDE_PX) & (box[:, 2] <= width - _INSIDE_PX)
         told &= scene.frame.detections is not None
-        told &= self._stays(scene, box, width)
+        told &= excuses.stays(scene, box, width)
         habits = self._object_habits
         habits.begin(seen.slot[seen.is_new])
         held_s = habits.held_s(seen.slot, scene.camera_held_s)
@@ -254,7 +247,7 @@ class ObjectAgreement:
         # What overtakes comes into view from the side.
         sure &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= width - s.edge_px)
         appeared = self._appearances.follow(scene, seen, sure)
-        clear = self._clear(hidden, habits.hidden(seen.slot), held)
+        clear = excuses.in_view(hidden, habits.hidden(seen.slot), held, s.max_hidden)
         # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
         clear = np.where(appeared & ~held, hidden < 2.0 * s.max_hidden, clear)
         told &= (clear > 0) & (
@@ -264,22 +257,22 @@ class ObjectAgreement:
             # A cluster as slim as a post is nothing that the camera has a class for.
             told &= held | appeared & (seen.size[:, 0] >= _SLIM_M)
         other = np.where(appeared | held, pairing.own_box, pairing.any_box) < MIN_OVERLAP
-        beside = self._beside(scene)
+        beside = excuses.beside(scene)
         grouped = beside > 0
-        clear = clear * np.maximum(_GROUPED**beside, _CROWDED)
+        clear = clear * excuses.alone(beside)
         # Clusters merge and break: how well one usually overlaps says little of the next.
         usual = habits.overlap(seen.slot)
         shared = np.where(grouped & (pairing.any_box >= _SHARED), pairing.any_box, pairing.own_box)
-        gone = self._short(shared, usual) if scene.objects_are_classified else other
+        gone = excuses.short(shared, usual) if scene.objects_are_classified else other
         short = np.where(held, gone, other)
         missed = short > 0
         # A detector's false object of odds e^L is that rare, and no rarer.
         trust = np.where((seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE), 1.6, 1.0)
         stray = np.minimum(-np.log(np.maximum(1.0 - seen.probability, 1e-9)) * trust, _OPEN)
-        lasting = _HELD * self._steady(habits.lapses(seen.slot, hidden))
+        lasting = _HELD * excuses.steady(habits.lapses(seen.slot, hidden))
         # A detector lets go of what it hardly believed in.
         believed = np.where(orphaned, left_score, habits.belief(seen.slot))
-        lasting *= self._believed(believed)
+        lasting *= excuses.believed(believed)
         surprise = np.where(held, lasting, np.where(appeared, stray, _STRAY)) * short * clear
         detections = scene.frame.detections
         score = np.full(len(seen), np.nan)
@@ -301,18 +294,6 @@ class ObjectAgreement:
             },
         )
 
-    @staticmethod
-    def _stays(scene: Scene, box: F64, width: float) -> NDArray[np.bool_]:
-        """(M,) whether an object will still be in view in a moment: the camera lets go of what rushes out."""
-        seen, rig = scene.objects, scene.rig
-        assert seen is not None
-        if rig is None:
-            return np.ones(len(seen), bool)
-        x, z = seen.center[:, 0], np.maximum(seen.center[:, 2], 1.0)
-        ahead_px = rig.camera.focal * (seen.velocity[:, 0] - seen.velocity[:, 1] * x / z) / z * _LEAVING_S
-        stays: NDArray[np.bool_] = (box[:, 0] + ahead_px >= 0) & (box[:, 2] + ahead_px <= width)
-        return stays
-
     def _orphaned(self, scene: Scene, box: F64) -> tuple[NDArray[np.bool_], F64]:
         """(M,) whether an object stands where a track that both held was just lost, and its last score.
 
@@ -328,55 +309,6 @@ class ObjectAgreement:
         score: F64 = np.where(over, t.score[lost][:, None], 0.0).max(axis=0)
         orphaned: NDArray[np.bool_] = np.any(over, axis=0)
         return orphaned, score
-
-    def _clear(self, hidden: F64, usual: F64, held: NDArray[np.bool_]) -> F64:
-        """Return (N,) whether a subject is as much in view as when both held it, 0 to 1."""
-        bearable = np.maximum(np.where(held, usual + 0.2, 0.0), self.settings.max_hidden)
-        clear: F64 = clamp((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
-        # As far hidden as it was while both held it, it is no easier to lose.
-        more = np.maximum(hidden - np.where(held, usual, 0.0), 0.25 * hidden)
-        clear *= (1.0 - 0.4 * more) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
-        return np.where(held, clear, hidden < self.settings.max_hidden)
-
-    def _beside(self, scene: Scene) -> NDArray[np.int64]:
-        """(M,) how many people stand beside a person: one box often stands for several."""
-        seen = scene.objects
-        assert seen is not None
-        person = (seen.label >= 0) & ~_STRICT[seen.label] & (seen.probability >= 0.5)
-        gap = seen.center[:, None, (0, 2)] - seen.center[None, :, (0, 2)]
-        near = np.hypot(gap[..., 0], gap[..., 1]) < _GROUP_M
-        near &= person[:, None] & person[None, :]
-        beside: NDArray[np.int64] = np.maximum(np.count_nonzero(near, axis=1) - 1, 0)
-        return beside
-
-    @staticmethod
-    def _steady(lapses: F64) -> F64:
-        """Return (N,) how little of a subject's disagreement its lapses before explain, 0 to 1."""
-        steady: F64 = clamp(1.0 - lapses / _FLICKER, 0.0, 1.0)
-        return steady
-
-    @staticmethod
-    def _believed(score: F64) -> F64:
-        """Return (N,) how surely the camera had held what it scored so, 0 to 1."""
-        believed: F64 = clamp((score - 0.25) / 0.35, 0.0, 1.0)
-        return believed
-
-    @staticmethod
-    def _short(overlap: F64, usual: F64) -> F64:
-        """Return (N,) how surely an overlap is not the pair's usual one, 0 to 1."""
-        share: F64 = clamp((0.55 - overlap / np.maximum(usual, SURE_OVERLAP)) / 0.25, 0.0, 1.0)
-        return share
-
-    def _hidden(self, scene: Scene, box: F64) -> F64:
-        """Share of an object's box that nearer objects or camera tracks cover."""
-        seen = scene.objects
-        assert seen is not None
-        inner = boxes.intersection(box, box) / np.maximum(boxes.area(box)[:, None], 1e-9)
-        nearer = seen.center[None, :, 2] < seen.center[:, None, 2] - 1.0
-        # What is likelier not there hides nothing.
-        nearer &= (seen.matched & (seen.probability >= _BODY))[None, :]
-        by_object = np.where(nearer, inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
-        return np.maximum(by_object, covered_share(box, scene.occluders))
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         if measured["drift_sigma"] > 2.5:

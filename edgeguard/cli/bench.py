@@ -20,6 +20,9 @@ def bench(
     quick: bool = typer.Option(
         False, "--quick", help="Two drives instead of all: under 5 minutes on two cores."
     ),
+    seeds: int = typer.Option(
+        2, min=1, max=2, help="Drives through each scene. A run with 2 goes on from one with 1."
+    ),
     out: Path = typer.Option(
         Path("out/bench"), help="Folder for results and what they are made of; a stopped run goes on there."
     ),
@@ -46,7 +49,7 @@ def bench(
     require_libraries()
     began = time.monotonic()
     drives = [matrix.real(path, engine) for path in (*bag, *([] if quick or bag else _shared()))]
-    cells = matrix.cells(quick=quick, bags=drives)
+    cells = matrix.cells(quick=quick, seeds=seeds, bags=drives)
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

@@ -81,7 +81,8 @@ def test_the_matrix_has_every_attack_on_every_drive() -> None:
         own = [c for c in full if c.drive == drive]
         assert [c.role for c in own].count(Role.CLEAN) == 1
         assert {c.kind for c in own if c.role is Role.ATTACK} == set(KINDS)
-    assert {c.drive for c in quick} < drives
+    assert {c.drive for c in quick if c.role is Role.CLEAN} < drives
+    assert matrix(quick=False, seeds=1) == [c for c in full if c.drive.seed == 101]
 
 
 def test_the_page_opens_without_a_network(tmp_path: Path) -> None:

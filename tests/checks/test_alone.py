@@ -25,6 +25,8 @@ from tests.checks.test_lidar_ghost import LEAD, PARKED, ghost
 from tests.checks.test_lidar_support import _with_points, sweep
 from tests.checks.test_patch_saliency import patch
 from tests.checks.test_second_looks import Sees, frames, salted
+from tests.checks.test_stream_integrity import frames as stream
+from tests.checks.test_stream_integrity import scenery
 
 IN_TIME_S = 0.5
 
@@ -45,6 +47,10 @@ def first(
         for alarm in monitor.step(frame).alarms:
             found.setdefault(alarm.check, (frame.stamp_ns - start_ns) * 1e-9)
     return found
+
+
+def test_stream_integrity_an_old_picture_under_new_stamps() -> None:
+    assert set(first(stream(30, lambda i: scenery(min(i, 15))))) == {"stream_integrity"}
 
 
 def test_birth_death_a_near_car_is_taken_from_a_vehicle_that_has_but_a_camera() -> None:

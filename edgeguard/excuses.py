@@ -1,0 +1,100 @@
+"""What explains that one sensor does not see what the other does, and so takes from how strange that is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeguard import objects
+from edgeguard.arrays import clamp
+from edgeguard.pairing import SURE_OVERLAP
+from edgeguard.scene import Scene, covered_share
+from edgeguard.tracking import boxes
+from edgeguard.types import F64, I64
+
+_RIGID = np.array([c.group == "vehicle" for c in objects.CLASSES])
+_BODY = 0.6
+_LEAVING_S = 0.3
+# Share of the last seconds from which a pair's lapses are nothing new.
+_FLICKER = 0.15
+# Of two people side by side, one box often stands for both, and the more there are, the more go without.
+_GROUP_M = 2.0
+_GROUPED = 0.8
+_CROWDED = 0.6
+
+
+def hidden(scene: Scene, box: F64) -> F64:
+    """Return (M,) the share of each LiDAR object's box that nearer objects or camera tracks cover."""
+    seen = scene.objects
+    assert seen is not None
+    inner = boxes.intersection(box, box) / np.maximum(boxes.area(box)[:, None], 1e-9)
+    nearer = seen.center[None, :, 2] < seen.center[:, None, 2] - 1.0
+    # What is likelier not there hides nothing.
+    nearer &= (seen.matched & (seen.probability >= _BODY))[None, :]
+    by_object = np.where(nearer, inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
+    return np.maximum(by_object, covered_share(box, scene.occluders))
+
+
+def in_view(hidden: F64, usual: F64, held: NDArray[np.bool_], max_hidden: float) -> F64:
+    """Return (N,) whether a subject is as much in view as when both held it, 0 to 1.
+
+    Args:
+        hidden: (N,) hidden share now.
+        usual: (N,) while both held it.
+        held: (N,) whether they did.
+        max_hidden: share above which nothing can be told of what they did not.
+    """
+    bearable = np.maximum(np.where(held, usual + 0.2, 0.0), max_hidden)
+    clear: F64 = clamp((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
+    # As far hidden as it was while both held it, it is no easier to lose.
+    more = np.maximum(hidden - np.where(held, usual, 0.0), 0.25 * hidden)
+    clear *= (1.0 - 0.4 * more) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
+    return np.where(held, clear, hidden < max_hidden)
+
+
+def stays(scene: Scene, box: F64, width: float) -> NDArray[np.bool_]:
+    """Return (M,) whether an object is still in view in a moment: the camera lets go of what rushes out."""
+    seen, rig = scene.objects, scene.rig
+    assert seen is not None
+    if rig is None:
+        return np.ones(len(seen), bool)
+    x, z = seen.center[:, 0], np.maximum(seen.center[:, 2], 1.0)
+    ahead_px = rig.camera.focal * (seen.velocity[:, 0] - seen.velocity[:, 1] * x / z) / z * _LEAVING_S
+    still: NDArray[np.bool_] = (box[:, 0] + ahead_px >= 0) & (box[:, 2] + ahead_px <= width)
+    return still
+
+
+def beside(scene: Scene) -> I64:
+    """Return (M,) how many people stand beside each LiDAR object that is a person."""
+    seen = scene.objects
+    assert seen is not None
+    person = (seen.label >= 0) & ~_RIGID[seen.label] & (seen.probability >= 0.5)
+    gap = seen.center[:, None, (0, 2)] - seen.center[None, :, (0, 2)]
+    near = np.hypot(gap[..., 0], gap[..., 1]) < _GROUP_M
+    near &= person[:, None] & person[None, :]
+    count: I64 = np.maximum(np.count_nonzero(near, axis=1) - 1, 0)
+    return count
+
+
+def alone(beside: I64) -> F64:
+    """Return (M,) how surely each of a group has a box of its own, 0 to 1."""
+    share: F64 = np.maximum(_GROUPED**beside, _CROWDED)
+    return share
+
+
+def steady(lapses: F64) -> F64:
+    """Return (N,) how little of a subject's disagreement its lapses before explain, 0 to 1."""
+    share: F64 = clamp(1.0 - lapses / _FLICKER, 0.0, 1.0)
+    return share
+
+
+def believed(score: F64) -> F64:
+    """Return (N,) how surely the camera had held what it scored so, 0 to 1."""
+    share: F64 = clamp((score - 0.25) / 0.35, 0.0, 1.0)
+    return share
+
+
+def short(overlap: F64, usual: F64) -> F64:
+    """Return (N,) how surely an overlap is not the pair's usual one, 0 to 1."""
+    share: F64 = clamp((0.55 - overlap / np.maximum(usual, SURE_OVERLAP)) / 0.25, 0.0, 1.0)
+    return share
