@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from edgeguard import objects
 from edgeguard.arrays import clamp
+from edgeguard.compiled import loops
 from edgeguard.pairing import SURE_OVERLAP
 from edgeguard.scene import Scene, covered_share
-from edgeguard.tracking import boxes
 from edgeguard.types import F64, I64
 
 _RIGID = np.array([c.group == "vehicle" for c in objects.CLASSES])
@@ -27,11 +27,9 @@ def hidden(scene: Scene, box: F64) -> F64:
     """Return (M,) the share of each LiDAR object's box that nearer objects or camera tracks cover."""
     seen = scene.objects
     assert seen is not None
-    inner = boxes.intersection(box, box) / np.maximum(boxes.area(box)[:, None], 1e-9)
-    nearer = seen.center[None, :, 2] < seen.center[:, None, 2] - 1.0
     # What is likelier not there hides nothing.
-    nearer &= (seen.matched & (seen.probability >= _BODY))[None, :]
-    by_object = np.where(nearer, inner, 0.0).max(axis=1) if len(seen) else np.zeros(0)
+    body = seen.matched & (seen.probability >= _BODY)
+    by_object = loops.covered_by_nearer(box, seen.center[:, 2], body.view(np.uint8), 1.0)
     return np.maximum(by_object, covered_share(box, scene.occluders))
 
 
@@ -69,11 +67,7 @@ def beside(scene: Scene) -> I64:
     seen = scene.objects
     assert seen is not None
     person = (seen.label >= 0) & ~_RIGID[seen.label] & (seen.probability >= 0.5)
-    gap = seen.center[:, None, (0, 2)] - seen.center[None, :, (0, 2)]
-    near = np.hypot(gap[..., 0], gap[..., 1]) < _GROUP_M
-    near &= person[:, None] & person[None, :]
-    count: I64 = np.maximum(np.count_nonzero(near, axis=1) - 1, 0)
-    return count
+    return loops.neighbours(seen.center, person.view(np.uint8), _GROUP_M)
 
 
 def alone(beside: I64) -> F64:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard.arrays import clamp
+from edgeguard.compiled import loops
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
 _MEMORY_S = 1.0
 # A disagreement that has lasted this long is how things are.
 _RUN_S = 1.0
-_BELIEF_MEMORY_S = 1.0
 _FLICKER_MEMORY_S = 2.0
 # Frames' worth of agreement that a subject must earn against its own lapses.
 _PRIOR_S = 0.5
@@ -27,23 +29,23 @@ class Habits:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._held_s = np.zeros(capacity)
-        self._overlap = np.zeros(capacity)
-        self._hidden = np.zeros(capacity)
-        self._belief = np.zeros(capacity)
-        self._last = np.zeros(capacity)
-        self._run_s = np.zeros(capacity)
-        self._told_s = np.zeros(capacity)
-        self._lapsed_s = np.zeros(capacity)
-        self._open_run_s = np.zeros(capacity)
-        self._open_lapsed_s = np.zeros(capacity)
+        self._memory = np.zeros((10, capacity))
+        (
+            self._held_s,
+            self._overlap,
+            self._hidden,
+            self._belief,
+            self._last,
+            self._run_s,
+            self._told_s,
+            self._lapsed_s,
+            _,
+            self._open_lapsed_s,
+        ) = self._memory
 
     def begin(self, slots: Slots) -> None:
         """Forget who had these slots before."""
-        for a in (self._held_s, self._overlap, self._hidden, self._belief, self._last, self._run_s):
-            a[slots] = 0.0
-        for a in (self._told_s, self._lapsed_s, self._open_run_s, self._open_lapsed_s):
-            a[slots] = 0.0
+        self._memory[:, slots] = 0.0
 
     def held_s(self, slots: Slots, now_s: F64) -> F64:
         """Return (S,) how long both held it before the present run, or until now without one."""
@@ -111,27 +113,7 @@ class Habits:
             score: (S,) the camera's, where it was not missed; NaN where there is none.
             dt_s: since the frame before, s.
         """
-        gone, kept = slots[told & missed], slots[~missed]
-        fresh = gone[self._run_s[gone] <= 0]
-        self._held_s[fresh] = held_s[told & missed][self._run_s[gone] <= 0]
-        self._run_s[gone] += dt_s
-        self._open_run_s[gone] += dt_s * clamp((_HALF - hidden[told & missed]) / (_HALF - _OPEN), 0.0, 1.0)
-        fade = np.exp(-dt_s / _FLICKER_MEMORY_S)
-        # What was never seen before has not lapsed.
-        known = self._told_s[kept] > 0
-        run_s, open_s = np.where(known, self._run_s[kept], 0.0), np.where(known, self._open_run_s[kept], 0.0)
-        self._lapsed_s[kept] = fade * (self._lapsed_s[kept] + run_s)
-        self._open_lapsed_s[kept] = fade * (self._open_lapsed_s[kept] + open_s)
-        self._told_s[kept] = fade * (self._told_s[kept] + run_s) + dt_s
-        self._run_s[kept] = self._open_run_s[kept] = 0.0
-        first = self._told_s[kept] <= 1.5 * dt_s
-        for memory, now in ((self._overlap, overlap), (self._hidden, hidden)):
-            rate = np.where(first, 1.0, 1.0 - np.exp(-dt_s / _MEMORY_S))
-            memory[kept] += rate * (now[~missed] - memory[kept])
-        own, fade = np.isfinite(score), np.exp(-dt_s / _BELIEF_MEMORY_S)
-        # What is seen but under another's box is believed in less and less.
-        self._belief[slots[told & ~missed & ~own]] *= fade
-        slots, score = slots[~missed & own], score[~missed & own]
-        rate = np.where(self._belief[slots] > 0, 1.0 - fade, 1.0)
-        self._belief[slots] += rate * (score - self._belief[slots])
-        self._last[slots] = score
+        loops.habits_learn(
+            self._memory, slots, told.view(np.uint8), missed.view(np.uint8), held_s, overlap, hidden, score,
+            dt_s, math.exp(-dt_s / _MEMORY_S), math.exp(-dt_s / _FLICKER_MEMORY_S), _OPEN, _HALF,
+        )  # fmt: skip

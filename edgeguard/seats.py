@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import loops
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64, I64
 
@@ -26,10 +29,7 @@ class Seats:
 
     def __init__(self, capacity: int) -> None:
         self._partner = np.full(capacity, -1, np.int64)
-        self._known_s = np.zeros(capacity)
-        self._offset = np.zeros((capacity, 2))
-        self._variance = np.zeros(capacity)
-        self._moved = np.zeros((capacity, 2))
+        self._memory = np.zeros((6, capacity))
 
     def follow(
         self,
@@ -54,25 +54,8 @@ class Seats:
             limbed: (S,) whether it is a person's or rider's.
             dt_s: since the frame before, s.
         """
-        width = np.maximum(box[:, 2] - box[:, 0], 1.0)
-        offset = (box[:, (0, 2)] - other[:, (0, 2)]) / width[:, None]
-        jitter = np.hypot(np.where(limbed, _JITTER_LIMBED, _JITTER_RIGID), _JITTER_PX / width)
-        fresh = is_new | (self._partner[slots] != partner)
-        self._partner[slots] = partner
-        self._variance[slots] = np.where(fresh, (_UNKNOWN * jitter) ** 2, self._variance[slots])
-        self._moved[slots[fresh]] = 0.0
-        moved = np.where(fresh[:, None], 0.0, offset - self._offset[slots])
-        # Nothing slides far at once: the box is on another thing now, or the object is another one.
-        jump = np.abs(moved - self._moved[slots]).min(axis=1)
-        fresh |= jump > np.where(elsewhere, _SWAP, _JUMP)
-        moved[fresh] = 0.0
-        self._offset[slots[fresh]] = offset[fresh]
-        self._moved[slots] = moved
-        self._known_s[slots] = np.where(fresh, 0.0, self._known_s[slots] + dt_s)
-        slid = np.where(moved[:, 0] * moved[:, 1] > 0, np.abs(moved).min(axis=1), 0.0)
-        off = slid / np.maximum(np.sqrt(self._variance[slots]), jitter)
-        # What is off does not teach where the box sits.
-        learn = np.where(off < _OFF, 1.0 - np.exp(-dt_s / _MEMORY_S), 0.0)
-        self._offset[slots] += learn[:, None] * moved
-        self._variance[slots] += learn * (slid**2 - self._variance[slots])
-        return off, self._known_s[slots]
+        return loops.seats_follow(
+            self._partner, self._memory, slots, is_new.view(np.uint8), partner, box, other,
+            elsewhere.view(np.uint8), limbed.view(np.uint8), dt_s, 1.0 - math.exp(-dt_s / _MEMORY_S),
+            _JITTER_RIGID, _JITTER_LIMBED, _JITTER_PX, _UNKNOWN, _OFF, _JUMP, _SWAP,
+        )  # fmt: skip

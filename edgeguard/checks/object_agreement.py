@@ -19,18 +19,17 @@ Source: Perception Simplex (arXiv 2209.01710), made two-way and probabilistic; C
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import erfc
 
 from edgeguard import excuses, objects
 from edgeguard.appearances import Appearances
 from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.habits import Habits
 from edgeguard.losses import Losses
@@ -162,8 +161,7 @@ class ObjectAgreement:
         drift = self._drift(scene, pairing)
         surprise = np.where(told, surprise, np.nan)
         # A rigid body's box jitters as Gauss says; limbs swing farther than that.
-        gauss = -np.log(np.maximum(erfc(drift / math.sqrt(2.0)), 1e-30))
-        off = np.where(_STRICT[t.label], gauss, 0.5 * drift**2)
+        off = np.where(_STRICT[t.label], loops.gauss_surprisal(drift), 0.5 * drift**2)
         surprise = np.fmax(surprise, np.where(t.matched & held & scene.asserted, off, np.nan))
         lost = self._lost(scene, pairing, held)
         surprise = np.where(np.isnan(lost), surprise, lost)

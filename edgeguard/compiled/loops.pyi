@@ -104,6 +104,44 @@ def settled(
     same: float,
     whole: bool,
 ) -> tuple[I64, I64, F64, I64, F64, F64, F64, F64, F64]: ...
+def habits_learn(
+    memory: F64,
+    slots: _Slots,
+    told: U8,
+    missed: U8,
+    held_s: F64,
+    overlap: F64,
+    hidden: F64,
+    score: F64,
+    dt: float,
+    fade: float,
+    lapse_fade: float,
+    in_open: float,
+    half: float,
+) -> None: ...
+def seats_follow(
+    partners: I64,
+    memory: F64,
+    slots: _Slots,
+    is_new: U8,
+    partner: I64,
+    box: F64,
+    other: F64,
+    elsewhere: U8,
+    limbed: U8,
+    dt: float,
+    learn: float,
+    rigid: float,
+    limbs: float,
+    jitter_px: float,
+    unknown: float,
+    off_from: float,
+    jump_from: float,
+    swap_from: float,
+) -> tuple[F64, F64]: ...
+def covered_by_nearer(boxes: F64, range_m: F64, body: U8, step_m: float) -> F64: ...
+def neighbours(center: F64, counts: U8, reach: float) -> I64: ...
+def gauss_surprisal(sigmas: F64) -> F64: ...
 
 # points.pxi
 def in_view(xyz: F32, matrix: F64, left: float, right: float) -> F32: ...

@@ -90,3 +90,18 @@ def test_a_trend_is_the_weighted_least_squares_line(steps: list[tuple[float, flo
     assert loops.trend_slope(s, y, slots)[0, 0] == pytest.approx(slope, rel=1e-5, abs=1e-4)
     assert loops.trend_mean(s, y, slots)[0, 0] == pytest.approx(np.average(v, weights=weight))
     assert np.isnan(loops.trend_mean(s, y, np.array([0]))).all()
+
+
+def test_what_stands_nearer_covers_and_people_side_by_side_are_counted() -> None:
+    box = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [0, 0, 2, 10]])
+    range_m, body = np.array([20.0, 10.0, 9.5]), np.array([1, 1, 0], np.uint8)
+    np.testing.assert_allclose(loops.covered_by_nearer(box, range_m, body, 1.0), [0.5, 0.0, 0.0])
+    center = np.array([[0.0, 9, 10], [1, 0, 11], [1, 0, 30], [0.5, 0, 10]])
+    assert loops.neighbours(center, np.array([1, 1, 1, 0], np.uint8), 2.0).tolist() == [1, 1, 0, 0]
+
+
+def test_surprisal_is_that_of_both_tails() -> None:
+    np.testing.assert_allclose(
+        loops.gauss_surprisal(np.array([0.0, 1.0, 2.0, 40.0])), [0.0, 1.14787, 3.09033, 69.07755], rtol=1e-4
+    )
+    assert np.isnan(loops.gauss_surprisal(np.array([np.nan]))).all()
