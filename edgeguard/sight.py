@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
@@ -43,6 +44,20 @@ def look(stamp_ns: int, u: F32, v: F32, z: F32, camera: CameraModel) -> Sight:
     """
     rows, columns = -(-camera.height // CELL_PX), -(-camera.width // CELL_PX)
     return Sight(stamp_ns, *loops.reach(u, v, z, rows, columns, CELL_PX))
+
+
+def was_free(before: Sight, uv: F32, z: F32, closing_m: float) -> NDArray[np.bool_]:
+    """Return (N,) whether the sweep before saw well beyond where points are now.
+
+    Args:
+        before: how far the sweep before saw.
+        uv: (N, 2) pixels of the points.
+        z: (N,) their ranges, metres.
+        closing_m: how far a body may have come straight on.
+    """
+    reach = before.far[(uv[:, 1] / CELL_PX).astype(np.intp), (uv[:, 0] / CELL_PX).astype(np.intp)]
+    free: NDArray[np.bool_] = reach > z + closing_m
+    return free
 
 
 def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -> float:

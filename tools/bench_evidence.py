@@ -156,7 +156,8 @@ def figures(document: dict[str, Any]) -> str:
         f"of {default['budget_per_hour']:g} an hour: {episodes} episodes, {default['alarms']} alarms "
         f"(certified below {default['certified_below_per_hour']:g} episodes an hour at 95 %). Plain debounce "
         "of 5 frames: "
-        f"{plain['alarms']} alarms, {plain['alarms_per_hour']:.0f} an hour.",
+        f"{plain['alarms']} alarms, {plain['alarms_per_hour']:.0f} an hour. Attacks of seed "
+        f"{document['seed']}.",
         "",
         "| attack | tried | alarmed within 0.5 s | p95, s | plain debounce within 0.5 s |",
         "|---|---|---|---|---|",

@@ -6,7 +6,9 @@ points, not a vehicle. Second, birth: a body comes from somewhere. One that stan
 saw free road must have come from the nearest place that was hidden or out of view, within one turn of the
 LiDAR; the speed that takes, beyond the vehicle's own, is the score, as long as the camera boxes nothing
 there, or began to at the very same moment. Where the picture of that place did not change between the two
-sweeps, no body came at all; where it did, the doubt is halved.
+sweeps, no body came at all; where it did, the doubt is halved. The same is asked of an object that grows by a
+body's width between two sweeps, where the camera claims that growth at once: points beside a true body are no
+less of a ghost, but a flank or a pane that begins to return does as much.
 
 Unobservable: beyond range, too small, at the image's border, more than half hidden; for birth, objects that
 have been there all along, or that do not stand on the ground; for occlusion, clusters, which carry no class.
@@ -31,7 +33,6 @@ from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
 from edgeguard.scene import Cloud, Scene, covered_share
 from edgeguard.tracking import boxes
-from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
@@ -43,7 +44,12 @@ _WINDOWS = 0.45
 _NATS_PER_SHARE = 20.0
 _STANDING_M = 0.6
 _GREY_CHANGE = 10.0
-_AT_ONCE_S = 0.15
+_AT_ONCE_NS = 150_000_000
+_MIN_GROWN_POINTS = 20
+# A box's range and an object's agree to this, in ln: a box that was beyond was another thing's.
+_SAME_RANGE = 0.35
+# What the camera says of a place where something stood up: nothing, the same at the same moment, all along.
+_NOTHING, _AT_ONCE, _ALL_ALONG = 0, 1, 2
 
 
 class LidarGhostSettings(Settings):
@@ -86,6 +92,12 @@ class LidarGhost:
         self._rush_mps = np.zeros(CAPACITY)
         self._change = np.zeros(CAPACITY)
         self._id = np.full(CAPACITY, -1, np.int64)
+        self._born_ns = np.zeros(CAPACITY, np.int64)
+        self._part = np.zeros((CAPACITY, 4))
+        self._claim = np.zeros(CAPACITY, np.int8)
+        self._grew = np.zeros(CAPACITY, bool)
+        self._width_m = np.full(CAPACITY, np.inf)
+        self._boxes: tuple[F64, F64] = np.zeros((0, 4)), np.zeros(0)
         self._pixels: U8 | None = None
 
     def score(self, scene: Scene) -> list[Scores]:
@@ -99,21 +111,22 @@ class LidarGhost:
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= right)
         passed = self._passed(scene, cloud, seen, box, told)
         self._watch_births(scene, cloud, seen, box, told)
-        rush = np.where(self._id[seen.slot] == seen.id, self._rush_mps[seen.slot], np.nan)
-        change = np.where(np.isfinite(rush), self._change[seen.slot], np.nan)
-        born = clamp(rush / s.usual_speed_mps, 0.0, _CERTAIN)
+        known = self._id[seen.slot] == seen.id
+        rush = np.where(known, self._rush_mps[seen.slot], np.nan)
+        change = np.where(known, self._change[seen.slot], np.nan)
         # A stray box tells neither for nor against it; one that is followed does, unless both stood up at
         # once: what fools two sensors in one place at one moment still came from nowhere.
-        twin = _twin(scene.tracks, box, seen.age_s, np.isfinite(rush) & told)
-        together = twin >= 0
+        self._claims(scene, seen, known & told)
+        claim = np.where(known, self._claim[seen.slot], _NOTHING)
+        together = claim == _AT_ONCE
+        rush[self._grew[seen.slot] & ~together] = np.nan
+        born = clamp(rush / s.usual_speed_mps, 0.0, _CERTAIN)
         born *= np.where(together, 1.0, clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0))
         born[(pairing.own_box >= MIN_OVERLAP) & ~together] = np.nan
-        born[(pairing.track_of >= 0) & ~together & np.isfinite(rush)] = 0.0
-        other = np.ones(len(scene.tracks), bool)
-        other[twin[together]] = False
-        before = scene.occluding[other[scene.occluding]]
-        hidden = covered_share(box, scene.tracks.xyxy[before]) > 0.5
-        born[(scene.frame.detections is None) | hidden] = np.nan
+        born[((pairing.track_of >= 0) & ~together | (claim == _ALL_ALONG)) & known] = 0.0
+        # Where something nearer is boxed, the camera's silence says nothing; what it says does.
+        hidden = covered_share(box, scene.occluders) > 0.5
+        born[(scene.frame.detections is None) | (hidden & ~together)] = np.nan
         surprise = np.fmax(born, clamp(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
         return [
             Scores(
@@ -161,22 +174,46 @@ class LidarGhost:
             return
         now, before = scene.sight
         before_px, self._pixels = self._pixels, scene.pixels
-        new = seen.is_new & told & ~(seen.bottom > _STANDING_M)
-        new &= (seen.size[:, :2] >= self.settings.min_size_m).all(axis=1)
+        boxes_before, self._boxes = self._boxes, (scene.tracks.xyxy, scene.range)
+        width_m, self._width_m[seen.slot] = self._width_m[seen.slot], seen.size[:, 0]
         if before is None:
             return
+        s, told = self.settings, told & ~(seen.bottom > _STANDING_M)
+        new = seen.is_new & (seen.size[:, :2] >= s.min_size_m).all(axis=1)
+        grown = ~seen.is_new & (seen.size[:, 0] - width_m >= s.min_size_m)
         passed_s = max((now.stamp_ns - before.stamp_ns) * 1e-9, 1e-3)
-        closing_m = self.settings.closing_speed_mps * passed_s + 0.5
-        for i in np.flatnonzero(new):
+        closing_m = s.closing_speed_mps * passed_s + 0.5
+        focal = float(scene.rig.camera.k[0, 0])
+        for i in np.flatnonzero((new | grown) & told):
             index = _on_body(cloud, seen, int(i), box[i])
+            if grown[i]:
+                index = _stood_up(
+                    cloud,
+                    index[sight.was_free(before, cloud.uv[index], cloud.z[index], closing_m)],
+                    s.min_size_m,
+                )
             if not len(index):
                 continue
-            slot, focal = seen.slot[i], float(scene.rig.camera.k[0, 0])
-            come_m = sight.emerging_m(before, cloud.uv[index], cloud.z[index], focal, closing_m)
-            self._id[slot] = seen.id[i]
+            slot, uv = seen.slot[i], cloud.uv[index]
+            come_m = sight.emerging_m(before, uv, cloud.z[index], focal, closing_m)
+            part = box[i] if new[i] else np.concatenate([uv.min(axis=0), uv.max(axis=0)]).astype(np.float64)
             # What stands still comes out of cover as fast as the vehicle passes the cover by.
-            self._rush_mps[slot] = max(0.0, come_m / passed_s - scene.own_speed_mps)
-            self._change[slot] = _change(before_px, scene.pixels, scene.image_size, box[i])
+            rush = max(0.0, come_m / passed_s - scene.own_speed_mps)
+            if grown[i] and rush <= 0.0:
+                continue
+            self._id[slot], self._born_ns[slot], self._part[slot] = seen.id[i], scene.frame.stamp_ns, part
+            self._rush_mps[slot], self._grew[slot] = rush, grown[i]
+            self._change[slot] = _change(before_px, scene.pixels, scene.image_size, part)
+            known = _boxed(part, float(seen.center[i, 2]), *boxes_before)
+            self._claim[slot] = _ALL_ALONG if known else _NOTHING
+
+    def _claims(self, scene: Scene, seen: LidarObjects, wanted: NDArray[np.bool_]) -> None:
+        """Note which of the wanted objects the camera began to box when they stood up."""
+        slot = seen.slot
+        young = scene.frame.stamp_ns - self._born_ns[slot] <= _AT_ONCE_NS
+        for i in slot[wanted & young & (self._claim[slot] == _NOTHING)]:
+            if len(scene.tracks) and boxes.iou(self._part[i][None], scene.tracks.xyxy).max() >= MIN_OVERLAP:
+                self._claim[i] = _AT_ONCE
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         where = f"LiDAR object at {measured['range_m']:.0f} m"
@@ -189,16 +226,21 @@ class LidarGhost:
         )
 
 
-def _twin(t: Tracks, box: F64, age_s: F64, wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return (N,) the track that overlaps each wanted object and began with it, -1 for none."""
-    twin = np.full(len(box), -1, np.intp)
-    rows = np.flatnonzero(wanted)
-    if len(rows) and len(t):
-        overlap = boxes.iou(box[rows], t.xyxy)
-        best = overlap.argmax(axis=1)
-        same = (overlap.max(axis=1) >= MIN_OVERLAP) & (np.abs(t.age_s[best] - age_s[rows]) <= _AT_ONCE_S)
-        twin[rows[same]] = best[same]
-    return twin
+def _boxed(part: F64, z: float, xyxy: F64, range_m: F64) -> bool:
+    """Whether any of some boxes held most of a place, at about its range or at one that nobody knows."""
+    if not len(xyxy):
+        return False
+    _, inner = boxes.shares(part[None], xyxy)
+    return bool(((inner[0] > 0.5) & ~(np.abs(np.log(range_m / z)) > _SAME_RANGE)).any())
+
+
+def _stood_up(cloud: Cloud, index: NDArray[np.intp], min_size_m: float) -> NDArray[np.intp]:
+    """Return the points if they are a body's: enough, large, and from near the ground up; else none."""
+    assert cloud.height is not None
+    if len(index) < _MIN_GROWN_POINTS or cloud.height[index].min() > _STANDING_M:
+        return index[:0]
+    large = np.ptp(cloud.xyz[index, :2], axis=0) >= min_size_m
+    return index if large.all() else index[:0]
 
 
 def _on_body(cloud: Cloud, seen: LidarObjects, i: int, box: F64) -> NDArray[np.intp]:

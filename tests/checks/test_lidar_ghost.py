@@ -48,6 +48,24 @@ def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere()
     assert "both sensors" in alarm.reason
 
 
+def test_what_stands_up_beside_a_body_for_both_sensors_at_once_is_seen_too() -> None:
+    """Its points join those of the body to one cluster, which is not new."""
+    walker = Body(lambda t: (-0.2, 9.0), (0.5, 1.7, 0.4), "person")
+    picture = Body(lambda t: (-1.3, 9.0), solid=False, boxed=lambda t: t >= ONSET_S)
+    found = alarms(drive([LEAD, walker, picture], 2.0, ghost(-1.3, 9.0)))
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.UNKNOWN
+
+
+def test_a_body_that_grows_where_it_was_boxed_is_no_ghost() -> None:
+    """Half of its flank returns nothing for a while."""
+
+    def dark(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return xyz[~((np.abs(xyz[:, 1] + 2.6) < 0.5) & (xyz[:, 0] < 14.0) & (t < ONSET_S))]
+
+    assert "lidar_ghost" not in by(alarms(drive([PARKED, LEAD], 2.0, dark)))
+
+
 def test_who_steps_out_of_cover_and_is_boxed_at_once_is_no_ghost() -> None:
     walker = Body(lambda t: (3.6 - 1.5 * t, 13.8), (0.6, 1.7, 0.4), "person", boxed=lambda t: t > 0.8)
     assert "lidar_ghost" not in by(alarms(drive([PARKED, walker], 2.5)))
