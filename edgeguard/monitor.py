@@ -126,6 +126,15 @@ class Monitor:
         return self._settings
 
     @property
+    def outside(self) -> dict[str, Engine | Observer | None]:
+        """What was handed in and is nothing that the monitor has learnt, by name."""
+        return {
+            "observer": self._observer,
+            "engine": self._engine,
+            "second_engine": self._second_engine,
+        }
+
+    @property
     def check_names(self) -> tuple[str, ...]:
         """All checks, in the order in which a frame's budget is spent on them."""
         return tuple(c.name for c in self._checks)

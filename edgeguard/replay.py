@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
-from edgeguard import __version__, report
+from edgeguard import __version__, report, snapshot
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.bags import BagItem, BagReader
 from edgeguard.bags.skipped import skipped_checks
+from edgeguard.bags.snapshots import first_snapshot
 from edgeguard.config import read_parameters, validate
 from edgeguard.errors import EdgeGuardError, ParameterError
 from edgeguard.failsafe import FailSafe
@@ -167,6 +168,7 @@ class _Drive:
         self._monitor = monitor
         self._failsafe_settings = settings.failsafe
         self._skipped = skipped_checks(reader)
+        self._snapshot = first_snapshot(reader, monitor)
         self._failsafe: FailSafe | None = None
         self._failsafe_ns = 0
         self._first_ns: int | None = None
@@ -219,11 +221,19 @@ class _Drive:
             failsafe = self._failsafe_at(frame.now_ns)
             with self._timed("monitor"):
                 verdict = self._monitor.step(frame, skip=self._skipped_on(frame.image))
+            self._take_up(frame)
             decision = failsafe.update(verdict, frame.now_ns)
             self._failsafe_ns = frame.now_ns
             self.record.add(frame, verdict, decision)
             self._results.events.write(verdict.to_json() + "\n")
             self._results.coverage.write(verdict.coverage_json() + "\n")
+
+    def _take_up(self, frame: Frame) -> None:
+        """Go on from what the vehicle's monitor knew after this frame, where that was recorded."""
+        taken = self._snapshot
+        if taken is None or frame.image is None or frame.stamp_ns != taken.stamp_ns:
+            return
+        self._monitor = snapshot.restore(taken.data, self._monitor)
 
     def _skipped_on(self, image: Image | None) -> frozenset[str]:
         """What a recorded live run had no time for is left out here, too."""

@@ -59,6 +59,7 @@ ARGUMENTS = {
     "markers": ("markers", "markers for RViz and Foxglove"),
     "overlay": ("overlay", "the image with what was found in it"),
     "verdict": ("verdict", "verdicts"),
+    "snapshot": ("snapshot", "what the monitor knows of the drive, for the recorder"),
     "fail_safe": ("fail_safe", "std_msgs/Bool, true means stop"),
     "level": ("level", "the level in words"),
     "expected": ("", f"streams that are missed from the start, as in [camera, detections]; {AS_FILE}"),
@@ -114,7 +115,8 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     engine = _given("engine", told["engine"])
     if wants("build_only"):
         return [_node(told, "perception_node", common | engine | {"build_only": True}, {})]
-    found, judged = topics("output", "detections"), topics("output", "verdict", "markers", "overlay")
+    found = topics("output", "detections")
+    judged = topics("output", "verdict", "markers", "overlay", "snapshot")
     nodes = []
     if wants("failsafe"):
         watched = topics("input", "verdict") | topics("output", "fail_safe", "level")
@@ -132,7 +134,8 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if wants("recorder"):
         given = _given("transport", told["transport"]) | _given("radar", told["radar_type"])
         given |= common | _given("rig", told["rig"])
-        nodes += _kept(told, "recorder_node", given, topics("input", *STREAMS, "verdict", "fail_safe"))
+        kept = topics("input", *STREAMS, "verdict", "snapshot", "fail_safe")
+        nodes += _kept(told, "recorder_node", given, kept)
     return nodes
 
 

@@ -14,8 +14,10 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image as ImageMsg
+from std_msgs.msg import UInt8MultiArray
 from visualization_msgs.msg import MarkerArray
 
+from edgeguard import snapshot
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.checks import Scores
 from edgeguard.checks.view import Engine
@@ -46,6 +48,9 @@ ASSERTION_PERIOD_S = 0.05
 
 DIAGNOSTICS_PERIOD_S = 0.17
 """Above 5 Hz, also by polls of `POLL_PERIOD_S`, so that no aggregator calls them stale."""
+
+SNAPSHOT_EVERY = 20
+"""Verdicts between two snapshots for the recorder: of the seconds that it keeps, few are without one."""
 
 FULL_COLLECTION_EVERY = 100
 """Verdicts between two collections of all garbage."""
@@ -81,6 +86,7 @@ class MonitorNode(ManagedNode):
         self._verdicts: LifecyclePublisher[DiagnosticArray] | None = None
         self._markers: LifecyclePublisher[MarkerArray] | None = None
         self._overlay: LifecyclePublisher[ImageMsg] | None = None
+        self._snapshots: LifecyclePublisher[UInt8MultiArray] | None = None
         self._diagnostics: Publisher[DiagnosticArray] = self.create_publisher(
             DiagnosticArray, "/diagnostics", 10
         )
@@ -114,6 +120,7 @@ class MonitorNode(ManagedNode):
         self._verdicts = self.create_lifecycle_publisher(DiagnosticArray, "output/verdict", qos.VERDICT)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "output/markers", 1)
         self._overlay = self.create_lifecycle_publisher(ImageMsg, "output/overlay", 1)
+        self._snapshots = self.create_lifecycle_publisher(UInt8MultiArray, "output/snapshot", 1)
 
     def activate(self) -> None:
         self._monitor.reset()
@@ -133,7 +140,7 @@ class MonitorNode(ManagedNode):
             self._subscriptions_ = None
 
     def cleanup(self) -> None:
-        for publisher in (self._verdicts, self._markers, self._overlay):
+        for publisher in (self._verdicts, self._markers, self._overlay, self._snapshots):
             if publisher is not None:
                 self.destroy_lifecycle_publisher(publisher)
         if self._metrics is not None:
@@ -141,9 +148,8 @@ class MonitorNode(ManagedNode):
         for engine in {id(e): e for e in self._looks if e is not None}.values():
             engine.close()
         self._looks = None, None
-        self._verdicts = self._markers = self._overlay = self._monitor = self._assembler = self._scene = (
-            self._metrics
-        ) = None
+        self._verdicts = self._markers = self._overlay = self._snapshots = None
+        self._monitor = self._assembler = self._scene = self._metrics = None
 
     def tick(self) -> None:
         """Let time pass; call every `POLL_PERIOD_S`."""
@@ -254,6 +260,11 @@ class MonitorNode(ManagedNode):
         lost = self._frames.add(verdict.stamp_ns) if verdict.has_image else 0
         if self._metrics is not None:
             self._metrics.observe(verdict, age_s=age_s, lost=lost)
+        taken = verdict.has_image and self._frames.judged % SNAPSHOT_EVERY == 0
+        if taken and self._snapshots.get_subscription_count():
+            told = UInt8MultiArray()
+            told.data.frombytes(snapshot.dump(self._monitor, verdict.stamp_ns))
+            self._snapshots.publish(told)
         gc.collect(2 if self._frames.judged % FULL_COLLECTION_EVERY == 0 else 0)
 
     def _log(self, verdict: Verdict) -> None:

@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, PointCloud2
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, UInt8MultiArray
 
 from edgeguard.bags import BagWriter
 from edgeguard.bags.connection import Connection
@@ -129,6 +129,7 @@ class RecorderNode(Node):
             ("input/odometry", Odometry, qos.SENSOR),
             ("input/radar", radar_type, qos.SENSOR),
             ("input/verdict", DiagnosticArray, qos.RESULT),
+            ("input/snapshot", UInt8MultiArray, qos.RESULT),
         )
         if self._settings.rig:
             info, transforms = rig_messages(load_rig(Path(self._settings.rig)))

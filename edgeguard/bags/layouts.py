@@ -10,6 +10,9 @@ _HEADER = "std_msgs/Header header\n"
 
 STANDARD = {
     "std_msgs/Header": "builtin_interfaces/Time stamp\nstring frame_id\n",
+    "std_msgs/MultiArrayDimension": "string label\nuint32 size\nuint32 stride\n",
+    "std_msgs/MultiArrayLayout": "std_msgs/MultiArrayDimension[] dim\nuint32 data_offset\n",
+    "std_msgs/UInt8MultiArray": "std_msgs/MultiArrayLayout layout\nuint8[] data\n",
     "geometry_msgs/Vector3": _XYZ,
     "geometry_msgs/Point": _XYZ,
     "geometry_msgs/Quaternion": _XYZ + "float64 w\n",

@@ -95,10 +95,34 @@ def test_on_a_full_disk_nothing_is_left_behind_and_the_next_stop_is_recorded(rec
     drive.runs()
 
 
-def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(recorded, tmp_path: Path) -> None:
+def recorded_verdicts(recording: Path) -> dict[int, str]:
+    """The line of each recorded verdict on an image, by its stamp."""
+    from edgeguard.bags import BagReader
+
+    lines = []
+    with BagReader(recording) as reader:
+        for raw in reader.raw_messages():
+            if raw.connection.topic == "/verdict":
+                lines += [v.value for v in reader.decode(raw).status[0].values if v.key == "json"]
+    return {json.loads(line)["stamp_ns"]: line for line in lines if json.loads(line)["has_image"]}
+
+
+def taken_up_at(recording: Path) -> int:
+    """The stamp of the frame from which on a replay goes on as the vehicle did."""
+    from edgeguard.bags import BagReader
+    from edgeguard.bags.snapshots import first_snapshot
+    from edgeguard.monitor import Monitor
+    from edgeguard.replay import ReplaySettings
+
+    with BagReader(recording) as reader:
+        return first_snapshot(reader, Monitor(ReplaySettings().monitor)).stamp_ns
+
+
+def test_a_stop_leaves_a_recording_that_replays_to_the_same_verdicts(recorded, tmp_path: Path) -> None:
     from edgeguard.replay import replay
 
     drive, recorder, alarms = recorded
+    drive.tell("rate 5")  # Slowed, so that a busy machine loses no frame on its way to either.
     told = recorder.output.count("alarm recorded")
     stops_until(drive, lambda: recorder.output.count("alarm recorded") > told)
     recording = sorted(alarms.iterdir())[-1]
@@ -106,3 +130,8 @@ def test_a_stop_leaves_a_recording_that_replays_to_the_same_alarm(recorded, tmp_
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     reasons = [a["reason"] for e in events if e["level"] == "FAIL_SAFE" for a in e["alarms"]]
     assert any("frozen" in reason for reason in reasons)
+    live, begin = recorded_verdicts(recording), taken_up_at(recording)
+    replayed = {e["stamp_ns"]: e for e in events}
+    judged = [stamp for stamp in live if stamp > begin]
+    assert len(judged) > 10
+    assert [replayed[s] for s in judged] == [json.loads(live[s]) for s in judged]
