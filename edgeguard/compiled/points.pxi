@@ -1,5 +1,9 @@
 # Single passes over the points of a sweep.
 
+cdef inline float magnitude(float a):
+    return a if a >= 0 else -a
+
+
 cdef inline Py_ssize_t cell_of(double at, Py_ssize_t count):
     """Return which of `count` cells holds a place given in cells; one of the ends where none does."""
     if not at > 0:
@@ -49,7 +53,7 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
     cdef float inverse, u, v, z
     for i in range(n):
         z = xyz[i, 2]
-        if z > <float> 0.1 and fabsf(xyz[i, 0]) < cone * z and fabsf(xyz[i, 1]) < cone * z:
+        if z > <float> 0.1 and magnitude(xyz[i, 0]) < cone * z and magnitude(xyz[i, 1]) < cone * z:
             inverse = 1 / z
             u, v = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
             o[i, 0], o[i, 1] = u, v
@@ -113,7 +117,7 @@ def pinhole_by_column(
     for i in range(n):
         column[i] = -1
         z = xyz[i, 2]
-        if z > nearest and z > <float> 0.1 and fabsf(xyz[i, 0]) < cone * z and fabsf(xyz[i, 1]) < cone * z:
+        if z > nearest and z > <float> 0.1 and magnitude(xyz[i, 0]) < cone * z and magnitude(xyz[i, 1]) < cone * z:
             inverse = 1 / z
             a, b = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
             if a >= 0 and a < width and b >= 0 and b < height:
@@ -244,7 +248,7 @@ def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
     cdef float x, y, z
     for i in range(xyz.shape[0]):
         x, y, z = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        if z > near and z < far and fabsf(x) < side and y > <float> 0.3:
+        if z > near and z < far and magnitude(x) < side and y > <float> 0.3:
             a, b = cell_of(x + side, 2 * side), cell_of(z, <Py_ssize_t> far)
             count += 1
             if y > o[a, b]:
@@ -319,7 +323,7 @@ def occupy(
     cdef int[::1] o = place
     cdef float to_cells = 1 / cell
     for i in range(xyz.shape[0]):
-        if up[i] and height[i] < max_height and xyz[i, 2] < max_range and fabsf(xyz[i, 0]) < side:
+        if up[i] and height[i] < max_height and xyz[i, 2] < max_range and magnitude(xyz[i, 0]) < side:
             a, b = cell_of((xyz[i, 0] + 40) * to_cells, columns), cell_of(xyz[i, 2] * to_cells, rows)
             g[a, b] = 1
             k[n], o[n] = i, <int> (a * rows + b)
