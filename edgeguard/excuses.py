@@ -42,12 +42,7 @@ def in_view(hidden: F64, usual: F64, held: NDArray[np.bool_], max_hidden: float)
         held: (N,) whether they did.
         max_hidden: share above which nothing can be told of what they did not.
     """
-    bearable = np.maximum(np.where(held, usual + 0.2, 0.0), max_hidden)
-    clear: F64 = clamp((bearable - hidden) / 0.3 + 1.0, 0.0, 1.0)
-    # As far hidden as it was while both held it, it is no easier to lose.
-    more = np.maximum(hidden - np.where(held, usual, 0.0), 0.25 * hidden)
-    clear *= (1.0 - 0.4 * more) * clamp((0.95 - hidden) / 0.15, 0.0, 1.0)
-    return np.where(held, clear, hidden < max_hidden)
+    return loops.clear_view(hidden, usual, held.view(np.uint8), max_hidden)
 
 
 def stays(scene: Scene, box: F64, width: float) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import typer
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from edgeguard.report import Summary
 
 FAIL_SAFE, USER_ERROR = 3, 2
+
+
+class _Told(NamedTuple):
+    """What the terminal is told of a drive; light to hand from one process to another."""
+
+    warnings: tuple[str, ...]
+    line: str
+    report: Path
+    duration_s: float
+    stopped: bool
 
 
 def replay(
@@ -73,8 +83,9 @@ def _one(bag: Path, folder: Path, options: dict[str, Any]) -> int:
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             **options,
         )
-    _tell(summary, folder)
-    return FAIL_SAFE if summary.reached_fail_safe else 0
+    told = _told(summary, folder)
+    _tell(told)
+    return FAIL_SAFE if told.stopped else 0
 
 
 def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | None) -> int:
@@ -83,7 +94,7 @@ def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | Non
     from concurrent.futures import Future, ProcessPoolExecutor
 
     began, cores = time.monotonic(), jobs or available_cores()
-    done: dict[Path, Future[Summary]] = {}
+    done: dict[Path, Future[_Told]] = {}
     # Forking a process that has threads can deadlock; the progress bar is one.
     context = multiprocessing.get_context("spawn")
     with _progress() as bar, ProcessPoolExecutor(min(cores, len(folders)), mp_context=context) as pool:
@@ -93,15 +104,15 @@ def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | Non
             done[bag] = pool.submit(_quietly, bag, folders[bag], options)
             done[bag].add_done_callback(lambda _: bar.advance(task))
     worst, driven_s = 0, 0.0
-    for bag, folder in folders.items():
+    for bag in folders:
         if isinstance(error := done[bag].exception(), EdgeGuardError):
             typer.echo(f"edgeguard: {error}", err=True)
             worst = USER_ERROR
             continue
-        summary = done[bag].result()
-        _tell(summary, folder)
-        driven_s += summary.duration_s
-        if summary.reached_fail_safe:
+        told = done[bag].result()
+        _tell(told)
+        driven_s += told.duration_s
+        if told.stopped:
             worst = worst or FAIL_SAFE
     wall_s = time.monotonic() - began
     typer.echo(f"{len(folders)} recordings: {driven_s:.1f} s of driving in {wall_s:.1f} s, "
@@ -109,11 +120,11 @@ def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | Non
     return worst
 
 
-def _quietly(bag: Path, folder: Path, options: dict[str, Any]) -> Summary:
+def _quietly(bag: Path, folder: Path, options: dict[str, Any]) -> _Told:
     from edgeguard.replay import replay as run
 
     try:
-        return run(bag, out=folder, **options)
+        return _told(run(bag, out=folder, **options), folder)
     except EdgeGuardError as e:
         # Only its message finds the way from one process to another.
         raise EdgeGuardError(str(e)) from None
@@ -143,18 +154,25 @@ def _progress() -> Progress:
     )  # fmt: skip
 
 
-def _tell(summary: Summary, folder: Path) -> None:
-    for line in summary.source.lost:
-        typer.echo(f"edgeguard: lost: {line}", err=True)
+def _told(summary: Summary, folder: Path) -> _Told:
+    warnings = [f"lost: {line}" for line in summary.source.lost]
     if summary.source.clock_offset_s:
         offset = summary.source.clock_offset_s
-        typer.echo(f"edgeguard: log times are of another clock; took {offset:.3f} s off them", err=True)
+        warnings.append(f"log times are of another clock; took {offset:.3f} s off them")
     alarms = ", ".join(f"{check} {n}" for check, n in summary.alarms.items() if n) or "none"
-    typer.echo(
+    line = (
         f"{summary.level.name}: {summary.frames} frames, {summary.duration_s:.2f} s at "
         f"{summary.realtime_factor:.1f} x real time; alarms: {alarms}"
     )
-    typer.echo(folder / "report.html")
+    report = folder / "report.html"
+    return _Told(tuple(warnings), line, report, summary.duration_s, summary.reached_fail_safe)
+
+
+def _tell(told: _Told) -> None:
+    for warning in told.warnings:
+        typer.echo(f"edgeguard: {warning}", err=True)
+    typer.echo(told.line)
+    typer.echo(told.report)
 
 
 def _topic(text: str) -> tuple[str, str]:

@@ -142,6 +142,21 @@ def seats_follow(
 def covered_by_nearer(boxes: F64, range_m: F64, body: U8, step_m: float) -> F64: ...
 def neighbours(center: F64, counts: U8, reach: float) -> I64: ...
 def gauss_surprisal(sigmas: F64) -> F64: ...
+def clear_view(hidden: F64, usual: F64, held: U8, max_hidden: float) -> F64: ...
+def gather(
+    evidence: F64,
+    onset_ns: I64,
+    rows: _Slots,
+    surprisal: F64,
+    stamp_ns: int,
+    log_kappa: float,
+    slope: float,
+    most: float,
+    share: float,
+    fade: float,
+    ceiling: float,
+    threshold: float,
+) -> tuple[F64, I64, U8, int]: ...
 
 # points.pxi
 def in_view(xyz: F32, matrix: F64, left: float, right: float) -> F32: ...

@@ -650,3 +650,68 @@ def gauss_surprisal(const double[:] sigmas):
     for i in range(sigmas.shape[0]):
         o[i] = -log(larger(erfc(sigmas[i] / sqrt(2.0)), 1e-30))
     return out
+
+
+def clear_view(const double[:] hidden, const double[:] usual, const unsigned char[:] held, double max_hidden):
+    """Return (N,) `edgeguard.excuses.in_view`."""
+    out = np.empty(hidden.shape[0])
+    cdef double[::1] o = out
+    cdef Py_ssize_t i
+    cdef double bearable, more, now
+    for i in range(hidden.shape[0]):
+        now = hidden[i]
+        if not held[i]:
+            o[i] = now < max_hidden
+            continue
+        bearable = larger(usual[i] + 0.2, max_hidden)
+        # As far hidden as it was while both held it, it is no easier to lose.
+        more = larger(now - usual[i], 0.25 * now)
+        o[i] = smaller(larger((bearable - now) / 0.3 + 1.0, 0.0), 1.0)
+        o[i] *= (1.0 - 0.4 * more) * smaller(larger((0.95 - now) / 0.15, 0.0), 1.0)
+    return out
+
+
+def gather(
+    double[::1] evidence, long long[::1] onset_ns, const Py_ssize_t[:] rows, const double[:] surprisal,
+    long long stamp_ns, double log_kappa, double slope, double most, double share, double fade, double ceiling,
+    double threshold,
+):
+    """Add a frame's scores to the evidence of a check's subjects (see `edgeguard.evidence.accumulate`).
+
+    Args:
+        evidence, onset_ns: (capacity,) of all subjects that the check knows; written.
+        rows: (S,) where this frame's subjects stand in these.
+        surprisal: (S,) nats; NaN is unobservable, infinite a fact.
+        stamp_ns: the frame's stamp.
+        log_kappa, slope: what a score of 0 gives, and each nat of it.
+        most: what one step may add.
+        share: of a step that this frame is.
+        fade: what is left of the evidence about what cannot be observed.
+        ceiling: bound above, so that an alarm ends soon after its cause does.
+        threshold: evidence that alarms.
+
+    Returns:
+        (S,) evidence; (S,) onsets; (S,) 1 where it alarms; how many do.
+    """
+    cdef Py_ssize_t n = rows.shape[0], i, r, alarms = 0
+    after, since, over = np.empty(n), np.empty(n, np.int64), np.empty(n, np.uint8)
+    cdef double[::1] a = after
+    cdef long long[::1] o = since
+    cdef unsigned char[::1] raised = over
+    cdef double before, x, s
+    for i in range(n):
+        r, s = rows[i], surprisal[i]
+        before = evidence[r]
+        if s != s:
+            x = before * fade
+        elif s == INFINITY:
+            x = ceiling
+        else:
+            x = larger(before + smaller(log_kappa + slope * s, most) * share, 0.0)
+        x = smaller(x, ceiling)
+        if before <= 0.0 and x > 0.0:
+            onset_ns[r] = stamp_ns
+        evidence[r] = x
+        a[i], o[i], raised[i] = x, onset_ns[r], x >= threshold
+        alarms += x >= threshold
+    return after, since, over, alarms

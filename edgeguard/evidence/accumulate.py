@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
@@ -185,23 +186,24 @@ class Evidence:
             evidence, raised, never_ns = _nothing(len(surprisal))  # as nearly always: all stays at 0
             return Standing(evidence, threshold, raised, 0, never_ns)
         rows = book.rows(scores.ids, stamp_ns)
-        before = book.evidence[rows]
-        gain = math.log(_KAPPA) + (1.0 - _KAPPA) * surprisal
-        gain = np.minimum(gain, self.settings.max_step_evidence) * min(1.0, dt_s / self.settings.step_s)
-        # What can no longer be observed neither clears nor accuses: it fades.
-        faded = before * math.exp(-dt_s / _FADE_S)
-        after = np.where(np.isnan(surprisal), faded, np.maximum(before + gain, 0.0))
-        # Bounded above, so that an alarm ends soon after its cause does.
-        ceiling = threshold + self.settings.max_step_evidence
-        after = np.minimum(after, ceiling)
-        after[surprisal == math.inf] = ceiling
-        onset_ns = book.onset_ns[rows]
-        onset_ns[(before <= 0.0) & (after > 0.0)] = stamp_ns
-        book.onset_ns[rows] = onset_ns
-        book.evidence[rows] = after
+        evidence, onset_ns, raised_now, alarms = loops.gather(
+            book.evidence,
+            book.onset_ns,
+            rows,
+            surprisal,
+            stamp_ns,
+            math.log(_KAPPA),
+            1.0 - _KAPPA,
+            self.settings.max_step_evidence,
+            min(1.0, dt_s / self.settings.step_s),
+            # What can no longer be observed neither clears nor accuses: it fades.
+            math.exp(-dt_s / _FADE_S),
+            # Bounded above, so that an alarm ends soon after its cause does.
+            threshold + self.settings.max_step_evidence,
+            threshold,
+        )
         book.quiet = not book.evidence.any()
-        raised = after >= threshold
-        return Standing(after, threshold, raised, int(np.count_nonzero(raised)), onset_ns)
+        return Standing(evidence, threshold, raised_now.view(bool), alarms, onset_ns)
 
 
 @functools.lru_cache(maxsize=512)

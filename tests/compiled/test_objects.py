@@ -105,3 +105,23 @@ def test_surprisal_is_that_of_both_tails() -> None:
         loops.gauss_surprisal(np.array([0.0, 1.0, 2.0, 40.0])), [0.0, 1.14787, 3.09033, 69.07755], rtol=1e-4
     )
     assert np.isnan(loops.gauss_surprisal(np.array([np.nan]))).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_evidence_is_gathered_step_by_step_faded_and_bounded(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    evidence, onset_ns = rng.choice([0.0, 1.0, 19.0], 6), np.zeros(6, np.int64)
+    rows = rng.permutation(6)[:4]
+    surprisal = rng.choice([0.0, 3.0, 9.0, np.inf, np.nan], 4)
+    before = evidence[rows]
+    gain = np.minimum(-2.0 + 0.9 * surprisal, 5.0) * 0.5
+    wanted = np.where(np.isnan(surprisal), before * 0.9, np.maximum(before + gain, 0.0))
+    wanted = np.where(surprisal == np.inf, 20.0, np.minimum(wanted, 20.0))
+    after, since, raised, alarms = loops.gather(
+        evidence, onset_ns, rows, surprisal, 7, -2.0, 0.9, 5.0, 0.5, 0.9, 20.0, 15.0
+    )
+    np.testing.assert_allclose(after, wanted)
+    np.testing.assert_array_equal(evidence[rows], after)
+    np.testing.assert_array_equal(since, np.where((before <= 0) & (after > 0), 7, 0))
+    np.testing.assert_array_equal(raised, after >= 15.0)
+    assert alarms == raised.sum()
