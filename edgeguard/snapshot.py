@@ -15,6 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeguard import __version__
 from edgeguard.errors import EdgeGuardError
 from edgeguard.monitor import Monitor, MonitorSettings
@@ -23,6 +26,9 @@ SCHEMA = "edgeguard/snapshot/1"
 
 MAGIC = b'{"schema": "edgeguard/snapshot/'
 """What every snapshot begins with."""
+
+MAX_TABLE_BYTES = 2**20
+"""Arrays that are windows into larger ones are kept as copies: those are pictures and sweeps."""
 
 _PACKAGE = Path(__file__).parent
 _MODULES = (
@@ -43,11 +49,17 @@ def dump(monitor: Monitor, stamp_ns: int) -> bytes:
     """Return what a monitor knows after the frame of that stamp; settings, engines and observer stay behind.
 
     Some 2 MB in 4 ms on KITTI.
+
+    Raises:
+        EdgeGuardError: a part of the monitor cannot be put into bytes.
     """
     head = {"schema": SCHEMA, "by": _by(monitor), "stamp_ns": stamp_ns}
     data = io.BytesIO()
     data.write(json.dumps(head).encode() + b"\n")
-    _Pickler(data, _outside(monitor)).dump(monitor)
+    try:
+        _Pickler(data, _outside(monitor)).dump(monitor)
+    except (pickle.PicklingError, TypeError, AttributeError) as e:
+        raise EdgeGuardError(f"the monitor cannot be recorded: {type(e).__name__}: {e}") from e
     return data.getvalue()
 
 
@@ -115,6 +127,27 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> str | None:
         return self._names.get(id(value))
 
+    def reducer_override(self, value: Any) -> Any:
+        # Rows of a table that are held by name must stay rows of that table, not become copies.
+        if type(value) is np.ndarray and (table := _table(value)) is not None:
+            offset = value.ctypes.data - table.ctypes.data
+            return _window, (table, value.dtype, offset, value.shape, value.strides)
+        return NotImplemented
+
+
+def _table(array: NDArray[Any]) -> NDArray[Any] | None:
+    """The array that another is a window into, where both are to be kept as such."""
+    base = array.base
+    if not isinstance(base, np.ndarray) or base.nbytes > MAX_TABLE_BYTES or base.dtype.hasobject:
+        return None
+    return base if array.flags.writeable and base.flags.owndata and base.flags.c_contiguous else None
+
+
+def _window(
+    base: NDArray[Any], dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> NDArray[Any]:
+    return np.ndarray(shape, dtype, base, offset, strides)
+
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, outside: Mapping[str, Any]) -> None:
@@ -128,6 +161,8 @@ class _Unpickler(pickle.Unpickler):
         package, _, rest = module.partition(".")
         if (module, name) in _FOREIGN:
             return super().find_class(module, name)
+        if (module, name) == (__name__, _window.__name__):
+            return _window
         # A dotted name would reach what a module has imported.
         if package == "edgeguard" and rest.split(".")[0] in _MODULES and "." not in name:
             found = super().find_class(module, name)

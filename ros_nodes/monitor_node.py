@@ -22,7 +22,7 @@ from edgeguard.assembler import AssemblerSettings, FrameAssembler
 from edgeguard.checks import Scores
 from edgeguard.checks.view import Engine
 from edgeguard.config import flatten, updated
-from edgeguard.errors import ParameterError
+from edgeguard.errors import EdgeGuardError, ParameterError
 from edgeguard.monitor import Monitor, MonitorSettings, open_engines
 from edgeguard.rig_file import LoadedRig, load_rig
 from edgeguard.scene import Scene
@@ -260,12 +260,21 @@ class MonitorNode(ManagedNode):
         lost = self._frames.add(verdict.stamp_ns) if verdict.has_image else 0
         if self._metrics is not None:
             self._metrics.observe(verdict, age_s=age_s, lost=lost)
-        taken = verdict.has_image and self._frames.judged % SNAPSHOT_EVERY == 0
-        if taken and self._snapshots.get_subscription_count():
-            told = UInt8MultiArray()
-            told.data.frombytes(snapshot.dump(self._monitor, verdict.stamp_ns))
-            self._snapshots.publish(told)
+        if verdict.has_image and self._frames.judged % SNAPSHOT_EVERY == 0:
+            self._publish_snapshot(verdict.stamp_ns)
         gc.collect(2 if self._frames.judged % FULL_COLLECTION_EVERY == 0 else 0)
+
+    def _publish_snapshot(self, stamp_ns: int) -> None:
+        if not self._snapshots.get_subscription_count():
+            return
+        told = UInt8MultiArray()
+        try:
+            told.data.frombytes(snapshot.dump(self._monitor, stamp_ns))
+        except EdgeGuardError as e:
+            # The vehicle drives on: its recording will replay with less of the past.
+            self.get_logger().error(str(e), throttle_duration_sec=60.0)
+        else:
+            self._snapshots.publish(told)
 
     def _log(self, verdict: Verdict) -> None:
         """Tell of each alarm once, when it is raised and when it is over."""

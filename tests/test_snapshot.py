@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 
+import numpy as np
 import pytest
 
 from edgeguard import snapshot
@@ -42,6 +43,16 @@ def test_what_is_taken_up_goes_on_to_the_byte() -> None:
     assert [fresh.step(f).to_json() for f in to_come] != [a for a, _ in verdicts]
 
 
+def test_rows_that_are_held_by_name_stay_rows_of_their_table() -> None:
+    monitor = Monitor(SETTINGS)
+    monitor.table = np.zeros((3, 50))  # As habits are kept: a table, and names for its rows.
+    monitor.row, monitor.part = monitor.table[1], monitor.table[:, 7:9]
+    again = snapshot.restore(snapshot.dump(monitor, 1), Monitor(SETTINGS))
+    again.table[1, 7] = 5.0
+    assert (again.row[7], again.part[1, 0]) == (5.0, 5.0)
+    assert not monitor.table.any()
+
+
 def test_it_is_used_by_the_same_code_and_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor, data, to_come = taken_after(15)
     assert snapshot.stamp_ns(data, Monitor(SETTINGS)) < to_come[0].stamp_ns
@@ -62,6 +73,13 @@ def test_settings_engines_and_observer_stay_behind() -> None:
         "engine": other,
         "second_engine": None,
     }
+
+
+def test_what_cannot_be_put_into_bytes_is_one_clear_error() -> None:
+    monitor = Monitor(SETTINGS)
+    monitor._builder.looks = Looks()
+    with pytest.raises(EdgeGuardError, match="cannot be recorded: TypeError: an engine is not data"):
+        snapshot.dump(monitor, 1)
 
 
 class Harm:

@@ -2,9 +2,10 @@
 
 Measures, per stream: silence and age; stamps that stall, jump or run back; pictures equal to the last one or
 to an earlier one while the world moves; pictures without content (blackout, dazzle); sweeps that are thin,
-repeat or are torn to noise; frames in which the detector boxes many times what it usually does: a flood of
-boxes hides the true ones and delays whoever must look at them. Silence and a clock that runs back are facts
-and score infinity; the rest is surprisal.
+torn to noise, or the same as the last or an earlier one, as those of a sensor held back from now on are;
+frames in which the detector boxes many times what it usually does: a flood of boxes hides the true ones and
+delays whoever must look at them. Silence and a clock that runs back are facts and score infinity; the rest is
+surprisal.
 
 Unobservable: never for silence; a frozen picture while nothing moves (standing still looks the same).
 Benign look-alikes: standing still, tunnel exits, auto-exposure, snow, a crowd behind a corner.
@@ -40,7 +41,7 @@ _CAUSE = {
     Channel.EGO: Cause.UNKNOWN,
 }
 _FACT = np.inf
-_MEMORY_FRAMES = 600  # of earlier pictures, to know a replay by: a minute at 10 Hz
+_MEMORY_FRAMES = 600  # of earlier pictures and sweeps, to know a replay by: a minute at 10 Hz
 _HABIT_FRAMES = 5  # of a stream, before its habits are known
 # A crowd that comes into view from one picture to the next: so many times what was there, and some more.
 _CROWD, _GROUP = 3.0, 20.0
@@ -91,7 +92,7 @@ class StreamIntegrity:
 
     name = "stream_integrity"
     needs: frozenset[Channel] = frozenset()
-    sees = frozenset({"freeze", "blind", "silence", "clock", "overload", "lidar_remove"})
+    sees = frozenset({"freeze", "blind", "silence", "clock", "overload", "lidar_remove", "delay"})
 
     def __init__(self, settings: StreamIntegritySettings) -> None:
         self.settings = settings
@@ -117,6 +118,7 @@ class StreamIntegrity:
         self._box_counts: deque[int] = deque(maxlen=50)
         self._depths: F32 | None = None
         self._moving: tuple[float, bool | None] = (float("nan"), None)
+        self._sweeps: dict[int, int] = {}
         self._sweep_hash = 0
 
     def score(self, scene: Scene) -> list[Scores]:
@@ -262,15 +264,15 @@ class StreamIntegrity:
             elif equal <= 0.98:
                 self._equal_shares.append(equal)
             if equal < 0.9:
-                score = max(score, self._replayed(pixels.tobytes(), stamp_ns, row))
+                score = max(score, self._replayed(self._pictures, hash(pixels.tobytes()), stamp_ns, row))
         return max(score, self._blinded(scene, row))
 
-    def _replayed(self, picture: bytes, stamp_ns: int, row: dict[str, float]) -> float:
-        key = hash(picture)
-        earlier = self._pictures.pop(key, None)
-        self._pictures[key] = stamp_ns
-        if len(self._pictures) > _MEMORY_FRAMES:
-            self._pictures.pop(next(iter(self._pictures)))
+    def _replayed(self, shown: dict[int, int], key: int, stamp_ns: int, row: dict[str, float]) -> float:
+        """Score a picture or sweep that was `shown` before, and remember it."""
+        earlier = shown.pop(key, None)
+        shown[key] = stamp_ns
+        if len(shown) > _MEMORY_FRAMES:
+            shown.pop(next(iter(shown)))
         if earlier is None or earlier >= stamp_ns:
             return 0.0
         row["replayed_s"] = (stamp_ns - earlier) * 1e-9
@@ -327,6 +329,8 @@ class StreamIntegrity:
         # Range noise never repeats, moving or not.
         if key == self._sweep_hash and len(points):
             score = 10.0
+        elif len(points):
+            score = max(score, self._replayed(self._sweeps, key, points.stamp_ns, row))
         self._sweep_hash = key
         if scene.sight is not None:
             torn = _torn(scene.sight[0])

@@ -229,6 +229,13 @@ def test_the_same_sweep_under_new_stamps_is_the_lidars() -> None:
     assert alarm.reason == "sweep is the same as the one before"
 
 
+def test_a_lidar_that_lags_from_now_on_shows_its_last_sweeps_again() -> None:
+    i, alarm = first(raised(frames(30, cloud=lambda i: sweep(i if i < 15 else i - 5))))
+    assert 15 <= i <= 19
+    assert (alarm.subject.id, alarm.cause) == ("lidar", Cause.LIDAR)
+    assert alarm.reason == "shows again what it showed 0.5 s ago"
+
+
 def test_when_sight_returns_the_alarm_ends_and_keeps_its_reason_until_then() -> None:
     found = raised(frames(50, lambda i: scenery(min(i, 15) if i < 25 else i)))
     assert {a.reason for _, a in found} == {"picture is frozen while the world moves"}
