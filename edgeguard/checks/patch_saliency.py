@@ -35,7 +35,7 @@ from edgeguard.verdict import Cause, SubjectKind
 _CELL = 4
 _CELL_PX = 16
 _MAX_SURPRISE = 4.0
-# Of fewer, a tenth is a single one: the rim of a vest before a wall.
+# Of fewer, a tenth is a single one, and a slim body is mostly rim: a bright vest before a wall.
 _MIN_CELLS = 20
 
 
@@ -86,8 +86,7 @@ class PatchSaliency:
             usual = loops.outside(cells, window[scene.asserted])
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             for i in rows if middle >= s.min_colour else ():
-                top, end, left, right = window[i].tolist()
-                inside = np.sort(cells[top:end, left:right].ravel())
+                inside = np.sort(_whole(cells, t.xyxy[i]).ravel())
                 if len(inside) < _MIN_CELLS:
                     continue
                 energy[i] = inside[-1 - min(math.ceil(s.share * len(inside)), len(inside) - 1)]
@@ -121,6 +120,13 @@ def colour_energy(half: U8) -> F32:
     whole = half[: 2 * rows, : 2 * columns]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     return loops.colour_cells(np.asarray(small, np.uint8), _CELL)
+
+
+def _whole(cells: F32, box: F64) -> F32:
+    """Return the cells wholly inside a box: across its rim, hue changes as it does between any two things."""
+    left, top = np.ceil(np.maximum(box[:2], 0.0) / _CELL_PX).astype(np.intp).tolist()
+    right, end = np.floor(box[2:] / _CELL_PX).astype(np.intp).tolist()
+    return cells[top : max(end, 0), left : max(right, 0)]
 
 
 def _windows(cells: F32, xyxy: F64) -> I64:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings
+from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings, _whole
 from tests.checks.street import boxed_street, on_near_boxes, painted, scores, street, told
 
 N = 64
@@ -67,6 +67,14 @@ def test_a_billboard_is_not(shared: Path) -> None:
     photo = image.bgr[100:228, 900:1028]
     found = told(scores(saliency(), painted(boxed_street(shared), on_near_boxes(photo))))
     assert found.max() < 1.8
+
+
+def test_a_slim_body_in_a_bright_vest_is_all_rim_and_tells_nothing() -> None:
+    cells = np.full((20, 40), 5.0, np.float32)
+    cells[8:12, 18:20] = 120.0
+    assert _whole(cells, np.array([280.0, 100.0, 316.0, 220.0])).size < 20
+    assert _whole(cells, np.array([260.0, 100.0, 380.0, 220.0])).max() == 120.0
+    assert _whole(cells, np.array([-30.0, -40.0, -5.0, -1.0])).size == 0
 
 
 def test_a_camera_without_colour_tells_nothing(shared: Path) -> None:
