@@ -49,7 +49,7 @@ class LidarRemovalSettings(Settings):
 
     max_range_m: float = Field(30.0, gt=1, le=100, description="range beyond which nothing can be told, m")
     corridor_half_width_m: float = Field(
-        2.5, gt=0, le=20, description="half the width of the corridor ahead that is watched, m"
+        4.5, gt=0, le=20, description="half the width of the corridor ahead that is watched, m"
     )
     min_size_m: float = Field(
         0.8, gt=0.1, le=5, description="width and height that a hole must surely have to hide a body, m"
