@@ -93,6 +93,44 @@ def test_a_box_that_slides_off_its_object(slide: float) -> None:
     assert "slid off" in found[0][1].reason
 
 
+def test_a_box_that_slides_behind_a_neighbour_takes_no_body_there() -> None:
+    width_px = 1.7 * 720 / 15
+    moved = Thing("car", lambda t: (-0.5, 17.0), shift_px=lambda t: width_px * max(0.0, t - ONSET_S + 0.1))
+    lorry = Thing("truck", lambda t: (0.95, 11.0), width=2.5, height=3.0, length=6.0)
+    found = disagreements(drive([moved, lorry], 2.6))
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+    assert "slid off" in found[0][1].reason
+
+
+@pytest.mark.parametrize(("faint", "excused"), [("person", False), ("car", True)])
+def test_a_faint_thing_of_another_kind_beside_it_does_not_explain_a_ghost(faint: str, excused: bool) -> None:
+    """A detector that doubted a car there may come to see it; one that doubted a person sees no car."""
+    ghost = Thing("car", lambda t: (-1.0, 12.0), score=lambda t: 0.0)
+    beside = Thing(faint, lambda t: (1.2, 12.0), width=0.6, height=1.7, length=0.6, score=lambda t: 0.0)
+    frames = []
+    for i, frame in enumerate(drive([ghost, beside], ONSET_S + 0.8)):
+        found = frame.lidar_detections
+        assert found is not None
+        score = np.array([0.99 if i >= ONSET_S * 10 else 0.0, 0.4 if i < ONSET_S * 10 else 0.0], np.float32)
+        keep = score > 0
+        frames.append(
+            replace(
+                frame,
+                lidar_detections=replace(
+                    found,
+                    center=found.center[keep],
+                    size=found.size[keep],
+                    orientation=found.orientation[keep],
+                    score=score[keep],
+                    class_id=found.class_id[keep],
+                ),
+            )
+        )
+    told = [t for t, a in disagreements(frames) if a.subject.kind is SubjectKind.LIDAR_OBJECT]
+    assert bool(told) is not excused
+    assert excused or told[0] <= ONSET_S + 0.5
+
+
 def test_a_box_that_only_grows_has_not_slid() -> None:
     grown = replace(AHEAD, scale=lambda t: 1.0 + 0.25 * np.clip(t - ONSET_S, 0, 1))
     assert not disagreements(drive([grown], 4.0))
