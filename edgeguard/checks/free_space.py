@@ -4,7 +4,8 @@ A solid body stops every ray that enters its outline. Where it should stand foll
 of its box on the ground, and from its class' height; the farther of the two is believed, plus the body's own
 length. A ray of the box that ends beyond, or on the ground beyond the foot, has passed through it. Shares are
 taken per column of the box, because a neighbour that fills one side of it stops that side's rays and no
-other's: the score grows with the widest run of columns that are seen through.
+other's: the score grows with the widest run of columns that are seen through, or with the share of all rays
+that pass, where that is more than windows let through: something slim in front may part what is open.
 
 Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the border;
 sideways motion faster than the gap between image and sweep allows to compare.
@@ -36,6 +37,8 @@ _COMES_BACK = 0.4
 _IN_FRONT = 0.6
 # How benign boxes fall off: nats per share of their width seen through, beyond what loose boxes show.
 _LOOSE = 0.15
+# Of all its rays, so many may leave a body through its windows and beside its rounded sides.
+_GLASS = 0.35
 _NATS_PER_SHARE = 25.0
 _CERTAIN = 8.0
 # A network's own false boxes are common up to here and rare from here.
@@ -92,7 +95,8 @@ class FreeSpace:
             length = float(objects.LENGTH[t.label[i]])
             width[i], share[i], rays[i] = self._seen_through(scene, cloud, t.xyxy[i], beyond, length)
         told &= rays >= s.min_rays
-        surprise = clamp(_NATS_PER_SHARE * (width - _LOOSE), 0.0, _CERTAIN)
+        open_share = np.maximum(width - _LOOSE, share - _GLASS)
+        surprise = clamp(_NATS_PER_SHARE * open_share, 0.0, _CERTAIN)
         surprise *= clamp((t.confidence - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0.0, 1.0)
         return [
             Scores(
@@ -122,6 +126,7 @@ class FreeSpace:
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (
-            f"LiDAR sees through {measured['open_width_share']:.0%} of its width, "
+            f"LiDAR sees through {measured['open_width_share']:.0%} of its width "
+            f"({measured['passed_share']:.0%} of its rays), "
             f"where it should stand at {measured['stands_at_m']:.0f} m"
         )

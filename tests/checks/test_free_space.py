@@ -40,6 +40,16 @@ def test_a_half_hidden_car_is_not_seen_through() -> None:
     assert "free_space" not in by(alarms(drive([LEAD, behind], 2.0)))
 
 
+def test_slim_posts_that_part_what_is_open_do_not_hide_that_it_is() -> None:
+    posts = [
+        Body(lambda t, x=x: (x, 9.5), (0.08, 1.7, 0.2), "person", boxed=lambda t: False)
+        for x in (-0.5, 0.0, 0.5)
+    ]
+    phantom = Body(lambda t: (0.0, 10.0), solid=False, boxed=lambda t: t >= ONSET_S)
+    found = [(t, a) for t, a in alarms(drive([*posts, phantom], 2.0)) if a.check == "free_space"]
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+
+
 @pytest.mark.parametrize("weather", [None, rain])
 def test_a_picture_that_a_neighbour_covers_in_part_is_seen_by_this_check_alone(weather: object) -> None:
     phantom = Body(lambda t: (-1.3, 8.5), solid=False, boxed=lambda t: t >= ONSET_S)

@@ -51,6 +51,12 @@ def test_a_hole_that_takes_two_sweeps_to_grow_to_a_body_is_seen_too() -> None:
     assert ONSET_S <= found[0][0] <= ONSET_S + 0.6
 
 
+def test_a_body_beside_the_lane_leaves_its_shadow_too() -> None:
+    parked = Body(lambda t: (3.3, 12.0), (1.6, 1.3, 1.2), boxed=lambda t: t < ONSET_S)
+    found = alarms(drive([parked], 2.0, removed(3.3, 11.0, 14.0)))
+    assert by(found) == {"lidar_removal"} and found[0][0] <= ONSET_S + 0.5
+
+
 def test_a_body_taken_from_both_sensors_at_once_leaves_its_shadow() -> None:
     lead = Body(lambda t: (0.3, 12.0), (1.6, 1.3, 1.2), boxed=lambda t: t < ONSET_S)
     found = [(t, a) for t, a in alarms(drive([lead], 2.0, removed(0.3, 11.0, 14.0)))]
