@@ -22,8 +22,10 @@ def test_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = dataclasses.replace(build_scene("car_following", 2), duration_s=2.5)
     bag = write_bag(tmp_path / "street", scene)
 
-    def small(*, quick: bool, bags: Sequence[Drive]) -> list[Cell]:
-        assert quick and [d.bag for d in bags] == [str(bag)] and bags[0].engine == "sim_detector"
+    def small(*, quick: bool, seeds: int, bags: Sequence[Drive]) -> list[Cell]:
+        assert (
+            quick and seeds == 2 and [d.bag for d in bags] == [str(bag)] and bags[0].engine == "sim_detector"
+        )
         return [Cell(bags[0], Role.CLEAN), Cell(bags[0], Role.ATTACK, "blackout", 1.2, 1.0)]
 
     monkeypatch.setattr(matrix, "cells", small)
