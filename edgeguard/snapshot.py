@@ -37,6 +37,9 @@ _MODULES = (
 )  # fmt: skip
 """Of `edgeguard`: what a monitor's parts are defined in."""
 
+_CODE = ("", "checks", "compiled", "evidence", "tracking")
+"""Folders of `edgeguard` on whose code verdicts depend."""
+
 _FOREIGN = frozenset({
     ("collections", "deque"), ("numpy", "dtype"), ("numpy", "ndarray"),
     ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"),
@@ -113,8 +116,8 @@ def _by(monitor: Monitor) -> str:
 @lru_cache(maxsize=1)
 def _code() -> str:
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(p for name in _MODULES for p in _PACKAGE.glob(f"{name}*")):
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+    for folder in _CODE:
+        for file in sorted((_PACKAGE / folder).glob("*.p[yx]*")):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
