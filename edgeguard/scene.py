@@ -266,11 +266,15 @@ class Scene:
         return self._builder.ground if self.cloud is not None else None
 
     @cached_property
-    def _clustered(self) -> tuple[Clusters, U8] | None:
-        cloud = self.cloud
+    def _clustered(self) -> tuple[Clusters, U8, U8 | None] | None:
+        cloud, builder = self.cloud, self._builder
         if cloud is None or cloud.height is None or cloud.above is None:
             return None
-        return cluster(cloud.xyz, cloud.uv, cloud.height, cloud.above, self.settings.lidar)
+        found, occupied = cluster(cloud.xyz, cloud.uv, cloud.height, cloud.above, self.settings.lidar)
+        before = builder.last_occupied
+        if self.new_sweep:
+            builder.last_occupied = occupied
+        return found, occupied, before
 
     @property
     def clusters(self) -> Clusters | None:
@@ -280,12 +284,7 @@ class Scene:
     @cached_property
     def occupied(self) -> tuple[U8, U8 | None] | None:
         """(X, Z) cells that hold something, now and on the sweep before."""
-        if self._clustered is None:
-            return None
-        last = self._builder.last_occupied
-        if self.new_sweep:
-            self._builder.last_occupied = self._clustered[1]
-        return self._clustered[1], last
+        return None if self._clustered is None else self._clustered[1:]
 
     @cached_property
     def sight(self) -> tuple[Sight, Sight | None] | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -34,7 +35,7 @@ from edgeguard.pairing import MIN_OVERLAP
 from edgeguard.scene import Cloud, Scene, covered_share
 from edgeguard.tracking import boxes
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
-from edgeguard.types import F64, U8, Channel
+from edgeguard.types import F32, F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _VEHICLE = objects.GROUPS.index("vehicle")
@@ -43,6 +44,7 @@ _CERTAIN = 8.0
 _WINDOWS = 0.45
 _NATS_PER_SHARE = 20.0
 _STANDING_M = 0.6
+_STEP_M, _MOSTLY_EMPTY = 0.25, 0.5
 _GREY_CHANGE = 10.0
 _AT_ONCE_NS = 150_000_000
 _MIN_GROWN_POINTS = 20
@@ -173,6 +175,7 @@ class LidarGhost:
         if not scene.new_sweep or scene.sight is None or scene.rig is None:
             return
         now, before = scene.sight
+        occupied = scene.occupied  # of every sweep, so that the one before is known
         before_px, self._pixels = self._pixels, scene.pixels
         boxes_before, self._boxes = self._boxes, (scene.tracks.xyxy, scene.range)
         width_m, self._width_m[seen.slot] = self._width_m[seen.slot], seen.size[:, 0]
@@ -192,7 +195,7 @@ class LidarGhost:
                     index[sight.was_free(before, cloud.uv[index], cloud.z[index], closing_m)],
                     s.min_size_m,
                 )
-            if not len(index):
+            if not len(index) or not _was_empty(scene, occupied, cloud.xyz[index], passed_s):
                 continue
             slot, uv = seen.slot[i], cloud.uv[index]
             come_m = sight.emerging_m(before, uv, cloud.z[index], focal, closing_m)
@@ -232,6 +235,24 @@ def _boxed(part: F64, z: float, xyxy: F64, range_m: F64) -> bool:
         return False
     _, inner = boxes.shares(part[None], xyxy)
     return bool(((inner[0] > 0.5) & ~(np.abs(np.log(range_m / z)) > _SAME_RANGE)).any())
+
+
+def _was_empty(scene: Scene, occupied: tuple[U8, U8 | None] | None, xyz: F32, passed_s: float) -> bool:
+    """Whether most of a body's points lie more than a step from where the sweep before had some.
+
+    In a crowd clusters part and join with every sweep: what stood there under another identity is not new.
+    """
+    if occupied is None or occupied[1] is None:
+        return False
+    cell = scene.settings.lidar.cell_m
+    reach = 2 * round(_STEP_M / cell) + 1
+    before = cv2.dilate(occupied[1], np.ones((reach, reach), np.uint8))
+    # What stands still lay farther ahead by what the vehicle has driven since.
+    column = ((xyz[:, 0] + 40.0) / cell).astype(np.intp)
+    row = ((xyz[:, 2] + scene.own_speed_mps * passed_s) / cell).astype(np.intp)
+    inside = (column >= 0) & (column < before.shape[0]) & (row >= 0) & (row < before.shape[1])
+    held = int(np.count_nonzero(before[column[inside], row[inside]]))
+    return held <= _MOSTLY_EMPTY * len(xyz)
 
 
 def _stood_up(cloud: Cloud, index: NDArray[np.intp], min_size_m: float) -> NDArray[np.intp]:

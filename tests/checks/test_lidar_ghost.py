@@ -125,3 +125,28 @@ def test_it_says_when_it_could_not_have_told() -> None:
         scores = check.score(builder.build(frame))
     assert len(scores[0].ids) >= 1 and np.isnan(scores[0].score).all()
     assert check.score(SceneBuilder(SceneSettings()).build(replace(frame, points=None))) == []
+
+
+def test_the_sweep_before_is_that_before_whoever_asks_for_it_and_when() -> None:
+    builder, grids = SceneBuilder(SceneSettings()), {}
+    for i, frame in enumerate(drive([PARKED, Body(lambda t: (-2.0 + 4.0 * t, 12.0))], 0.6)):
+        scene = builder.build(frame)
+        assert scene.clusters is not None  # as every frame asks for that follows objects
+        if i in (2, 4):
+            assert scene.occupied is not None
+            grids[i] = scene.occupied
+    assert not np.array_equal(grids[4][1], grids[2][0]) and not np.array_equal(grids[4][1], grids[4][0])
+
+
+def test_people_who_pass_one_another_are_no_ghosts() -> None:
+    """Their clusters join, part and change names; the camera boxes some of them at that very moment."""
+    crowd = [
+        Body(
+            lambda t, n=n: (-3.0 + 0.75 * n + (1.4 if n % 2 else -1.4) * t, 8.0 + 0.3 * (n % 3)),
+            (0.5, 1.7, 0.4),
+            "person",
+            boxed=lambda t, n=n: (t * 3.0 + n) % 2.0 > 0.7,
+        )
+        for n in range(9)
+    ]
+    assert "lidar_ghost" not in by(alarms(drive(crowd, 3.0)))
