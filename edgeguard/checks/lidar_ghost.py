@@ -214,8 +214,12 @@ class LidarGhost:
         """Note which of the wanted objects the camera began to box when they stood up."""
         slot = seen.slot
         young = scene.frame.stamp_ns - self._born_ns[slot] <= _AT_ONCE_NS
-        for i in slot[wanted & young & (self._claim[slot] == _NOTHING)]:
-            if len(scene.tracks) and boxes.iou(self._part[i][None], scene.tracks.xyxy).max() >= MIN_OVERLAP:
+        for row in np.flatnonzero(wanted & young & (self._claim[slot] == _NOTHING)):
+            i, z = slot[row], float(seen.center[row, 2])
+            # The box of what stands behind it is no claim, however much of it the ghost covers.
+            near = ~(np.abs(np.log(scene.size_range / z)) > _SAME_RANGE)
+            overlap = boxes.iou(self._part[i][None], scene.tracks.xyxy)[0]
+            if (near & (overlap >= MIN_OVERLAP)).any():
                 self._claim[i] = _AT_ONCE
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:

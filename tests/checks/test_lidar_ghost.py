@@ -48,6 +48,12 @@ def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere()
     assert "both sensors" in alarm.reason
 
 
+def test_the_box_of_a_car_behind_a_ghost_is_no_claim_of_the_cameras() -> None:
+    found = alarms(drive([LEAD], 2.5, ghost(0.0, 9.0)))
+    first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.LIDAR
+
+
 def test_what_stands_up_beside_a_body_for_both_sensors_at_once_is_seen_too() -> None:
     """Its points join those of the body to one cluster, which is not new."""
     walker = Body(lambda t: (-0.2, 9.0), (0.5, 1.7, 0.4), "person")
