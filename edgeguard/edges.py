@@ -102,15 +102,7 @@ def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64])
     and shifts are x, y in gradient pixels. Edges that any shift moves out of the picture are left out, so
     that all shifts are judged by the same.
     """
-    rows, columns = strength.shape
-    low, high = at + shifts.min(axis=0), at + shifts.max(axis=0)
-    inside = (low >= 0).all(axis=1) & (high[:, 0] < columns) & (high[:, 1] < rows)
-    flat = at[inside, 1] * columns + at[inside, 0]
-    moved = shifts[:, 1] * columns + shifts[:, 0]
-    found = strength.ravel()[flat[None, :] + moved[:, None]]
-    found /= found.mean(axis=0) + np.float32(_WEAK)
-    total: F64 = found.sum(axis=1, dtype=np.float64)
-    return total, len(flat)
+    return loops.alignment(strength, at, shifts, _WEAK)
 
 
 def peak(profile: F64) -> float:

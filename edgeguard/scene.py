@@ -312,9 +312,7 @@ class Scene:
         """This frame's LiDAR objects: the detector's where there is one, else clusters; None without."""
         detections, rig = self.frame.lidar_detections, self.frame.rig
         if detections is not None and rig is not None:
-            # A detector that ever gave a score outside 0 to 1 speaks in logits.
-            if len(detections) and not (detections.score.min() >= 0 and detections.score.max() <= 1):
-                self._builder.logits = True
+            self._builder.logits |= detections.has_logits
             return LidarBoxes.from_detections(detections, rig, self._builder.logits)
         return LidarBoxes.from_clusters(self.clusters) if self.clusters is not None else None
 

@@ -157,6 +157,24 @@ class Detections3D:
     def __len__(self) -> int:
         return len(self.center)
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether scores are no probabilities; a frame of few objects may hide it, a drive does not."""
+        return bool(len(self)) and not (self.score.min() >= 0 and self.score.max() <= 1)
+
+    def select(self, index: NDArray[Any]) -> Detections3D:
+        """Return the detections at `index` (indices or a mask)."""
+        return Detections3D(
+            self.stamp_ns,
+            self.frame_id,
+            self.center[index],
+            self.size[index],
+            self.orientation[index],
+            self.score[index],
+            self.class_id[index],
+            self.class_names,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PointCloud:

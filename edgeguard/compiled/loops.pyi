@@ -3,7 +3,6 @@ from numpy.typing import NDArray
 
 from edgeguard.types import F32, F64, I64, U8
 
-_Slots = NDArray[np.intp]
 _Index = NDArray[np.intp]
 _I32 = NDArray[np.int32]
 _Bool = NDArray[np.bool_]
@@ -15,15 +14,15 @@ def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
 def covered(boxes: F64, by: F64, step_px: float, same: float) -> F64: ...
 def kalman_predict(
-    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Slots, dt: float, acceleration_sigma: F64
+    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, dt: float, acceleration_sigma: F64
 ) -> None: ...
 def kalman_update(
-    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Slots, measured: F64, sigma: F64
+    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, measured: F64, sigma: F64
 ) -> tuple[F64, F64]: ...
 def trend_advance(s: F64, y: F64, dt: float, fade: float) -> None: ...
-def trend_slope(s: F64, y: F64, slots: _Slots) -> F64: ...
-def trend_mean(s: F64, y: F64, slots: _Slots) -> F64: ...
-def trend_slope_sigma(s: F64, slots: _Slots, sigma: F64) -> F64: ...
+def trend_slope(s: F64, y: F64, slots: _Index) -> F64: ...
+def trend_mean(s: F64, y: F64, slots: _Index) -> F64: ...
+def trend_slope_sigma(s: F64, slots: _Index, sigma: F64) -> F64: ...
 def camera_cost(
     predicted: F64,
     log_height: F64,
@@ -96,17 +95,17 @@ def settled(
     plain: F64,
     overlap: F64,
     track_of: I64,
-    row: _Slots,
-    column: _Slots,
-    plain_row: _Slots,
-    plain_column: _Slots,
+    row: _Index,
+    column: _Index,
+    plain_row: _Index,
+    plain_column: _Index,
     least: float,
     same: float,
     whole: bool,
 ) -> tuple[I64, I64, F64, I64, F64, F64, F64, F64, F64]: ...
 def habits_learn(
     memory: F64,
-    slots: _Slots,
+    slots: _Index,
     told: U8,
     missed: U8,
     held_s: F64,
@@ -122,7 +121,7 @@ def habits_learn(
 def seats_follow(
     partners: I64,
     memory: F64,
-    slots: _Slots,
+    slots: _Index,
     is_new: U8,
     partner: I64,
     box: F64,
@@ -146,7 +145,7 @@ def clear_view(hidden: F64, usual: F64, held: U8, max_hidden: float) -> F64: ...
 def gather(
     evidence: F64,
     onset_ns: I64,
-    rows: _Slots,
+    rows: _Index,
     surprisal: F64,
     stamp_ns: int,
     log_kappa: float,

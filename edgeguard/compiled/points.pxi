@@ -62,6 +62,37 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
 
 
 @cython.boundscheck(False)
+cdef tuple _sorted(
+    const float[:, :] xyz, const float[:, :] uv, const int[::1] column, Py_ssize_t width
+):
+    """Return what `by_column` does of the points whose column of pixels is not -1."""
+    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
+    start = np.zeros(width + 1, np.intp)
+    cdef Py_ssize_t[::1] s = start, at
+    for i in range(n):
+        if column[i] >= 0:
+            s[column[i] + 1] += 1
+            total += 1
+    for c in range(width):
+        s[c + 1] += s[c]
+    at = start.copy()
+    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
+    across, down, ahead = (np.empty(total, np.float32) for _ in range(3))
+    cdef float[:, ::1] p = points, q = pixels
+    cdef float[::1] u = across, v = down, z = ahead
+    for i in range(n):
+        c = column[i]
+        if c >= 0:
+            j = at[c]
+            at[c] += 1
+            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+            u[j] = q[j, 0] = uv[i, 0]
+            v[j] = q[j, 1] = uv[i, 1]
+            z[j] = xyz[i, 2]
+    return points, pixels, across, down, ahead, start
+
+
+@cython.boundscheck(False)
 def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest, Py_ssize_t width):
     """Return the points in the image sorted by column of pixels, in their order within one.
 
@@ -76,30 +107,12 @@ def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest
         (M, 3) points, (M, 2) pixels, (M,) columns u, v, z of these, (width + 1,) first point of each column.
     """
     cdef const unsigned char[:] ok = inside.view(np.uint8)
-    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
-    start = np.zeros(width + 1, np.intp)
-    cdef Py_ssize_t[::1] s = start, at
-    for i in range(n):
+    cdef int[::1] column = np.full(xyz.shape[0], -1, np.int32)
+    cdef Py_ssize_t i
+    for i in range(xyz.shape[0]):
         if ok[i] and xyz[i, 2] > nearest:
-            s[cell_of(uv[i, 0], width) + 1] += 1
-            total += 1
-    for c in range(width):
-        s[c + 1] += s[c]
-    at = start.copy()
-    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
-    column, row, ahead = (np.empty(total, np.float32) for _ in range(3))
-    cdef float[:, ::1] p = points, q = pixels
-    cdef float[::1] u = column, v = row, z = ahead
-    for i in range(n):
-        if ok[i] and xyz[i, 2] > nearest:
-            c = cell_of(uv[i, 0], width)
-            j = at[c]
-            at[c] += 1
-            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-            u[j] = q[j, 0] = uv[i, 0]
-            v[j] = q[j, 1] = uv[i, 1]
-            z[j] = xyz[i, 2]
-    return points, pixels, column, row, ahead, start
+            column[i] = <int> cell_of(uv[i, 0], width)
+    return _sorted(xyz, uv, column, width)
 
 
 @cython.boundscheck(False)
@@ -107,41 +120,20 @@ def pinhole_by_column(
     const float[:, ::1] xyz, const double[:, :] k, float cone, Py_ssize_t width, Py_ssize_t height, float nearest
 ):
     """Do `pinhole` and `by_column` at once, for (N, 3) points; see both."""
-    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
-    start = np.zeros(width + 1, np.intp)
-    cdef Py_ssize_t[::1] s = start, at
-    cdef float[:, ::1] q = np.empty((n, 2), np.float32)
-    cdef int[::1] column = np.empty(n, np.int32)
+    cdef Py_ssize_t n = xyz.shape[0], i
+    cdef float[:, ::1] uv = np.empty((n, 2), np.float32)
+    cdef int[::1] column = np.full(n, -1, np.int32)
     cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
     cdef float inverse, a, b, z
     for i in range(n):
-        column[i] = -1
         z = xyz[i, 2]
         if z > nearest and z > <float> 0.1 and magnitude(xyz[i, 0]) < cone * z and magnitude(xyz[i, 1]) < cone * z:
             inverse = 1 / z
             a, b = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
             if a >= 0 and a < width and b >= 0 and b < height:
-                q[i, 0], q[i, 1] = a, b
+                uv[i, 0], uv[i, 1] = a, b
                 column[i] = <int> a
-                s[column[i] + 1] += 1
-                total += 1
-    for c in range(width):
-        s[c + 1] += s[c]
-    at = start.copy()
-    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
-    across, down, ahead = (np.empty(total, np.float32) for _ in range(3))
-    cdef float[:, ::1] p = points, w = pixels
-    cdef float[::1] u = across, v = down, zs = ahead
-    for i in range(n):
-        c = column[i]
-        if c >= 0:
-            j = at[c]
-            at[c] += 1
-            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-            u[j] = w[j, 0] = q[i, 0]
-            v[j] = w[j, 1] = q[i, 1]
-            zs[j] = xyz[i, 2]
-    return points, pixels, across, down, ahead, start
+    return _sorted(xyz, uv, column, width)
 
 
 @cython.boundscheck(False)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeguard import objects
 from edgeguard.pairing import MIN_OVERLAP
@@ -77,7 +76,7 @@ def plan(drive: Sequence[Frame], kind: str, count: int, rng: np.random.Generator
         drive: frames with camera and LiDAR detections and a rig; others are passed over.
         kind: one of `KINDS`.
     """
-    logits = any(_is_logit(f.lidar_detections) for f in drive if f.lidar_detections is not None)
+    logits = any(f.lidar_detections.has_logits for f in drive if f.lidar_detections is not None)
     if kind in ("camera_ghost", "lidar_ghost"):
         return list(_ghosts(drive, kind, count, rng, logits))
     windows = list(_windows(drive, logits, steady=kind != "camera_drop"))
@@ -161,7 +160,7 @@ def _on_object(drive: Sequence[Frame], kind: str, window: list[_Seen], rng: np.r
             found = _lidar(frame, False)
             assert found is not None
             away = np.hypot(*(found.center - seen.center)[:, [0, 2]].T) > 1.5
-            new = replace(frame, lidar_detections=_select(frame.lidar_detections, away))
+            new = replace(frame, lidar_detections=frame.lidar_detections.select(away))
         elif kind == "class_flip":
             new = replace(frame, detections=_flipped(frame.detections, seen.detection))
         else:
@@ -261,18 +260,6 @@ def _flipped(d: Detections, row: int) -> Detections:
 
 def _with_class(names: tuple[str, ...], name: str) -> tuple[tuple[str, ...], int]:
     return (names, names.index(name)) if name in names else ((*names, name), len(names))
-
-
-def _select(d: Detections3D, keep: NDArray[np.bool_]) -> Detections3D:
-    return Detections3D(
-        d.stamp_ns, d.frame_id, d.center[keep], d.size[keep], d.orientation[keep], d.score[keep],
-        d.class_id[keep], d.class_names,
-    )  # fmt: skip
-
-
-def _is_logit(d: Detections3D) -> bool:
-    """Whether scores are no probabilities; a frame of few objects may hide it, a drive does not."""
-    return bool(len(d)) and not (d.score.min() >= 0 and d.score.max() <= 1)
 
 
 def _lidar(frame: Frame, logits: bool) -> LidarBoxes | None:

@@ -28,18 +28,7 @@ def lidar_loses(frames: Iterable[Frame], index: int, *, since: float = ONSET_S) 
     for frame in frames:
         found = frame.lidar_detections
         if found is not None and (frame.stamp_ns - START_NS) * 1e-9 >= since - 1e-6:
-            keep = np.arange(len(found)) != index
-            frame = replace(
-                frame,
-                lidar_detections=replace(
-                    found,
-                    center=found.center[keep],
-                    size=found.size[keep],
-                    orientation=found.orientation[keep],
-                    score=found.score[keep],
-                    class_id=found.class_id[keep],
-                ),
-            )
+            frame = replace(frame, lidar_detections=found.select(np.arange(len(found)) != index))
         yield frame
 
 
@@ -112,20 +101,7 @@ def test_a_faint_thing_of_another_kind_beside_it_does_not_explain_a_ghost(faint:
         found = frame.lidar_detections
         assert found is not None
         score = np.array([0.99 if i >= ONSET_S * 10 else 0.0, 0.4 if i < ONSET_S * 10 else 0.0], np.float32)
-        keep = score > 0
-        frames.append(
-            replace(
-                frame,
-                lidar_detections=replace(
-                    found,
-                    center=found.center[keep],
-                    size=found.size[keep],
-                    orientation=found.orientation[keep],
-                    score=score[keep],
-                    class_id=found.class_id[keep],
-                ),
-            )
-        )
+        frames.append(replace(frame, lidar_detections=replace(found, score=score).select(score > 0)))
     told = [t for t, a in disagreements(frames) if a.subject.kind is SubjectKind.LIDAR_OBJECT]
     assert bool(told) is not excused
     assert excused or told[0] <= ONSET_S + 0.5
