@@ -9,3 +9,4 @@ from libc.stdlib cimport abs
 include "objects.pxi"
 include "points.pxi"
 include "images.pxi"
+include "rendering.pxi"
