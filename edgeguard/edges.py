@@ -55,8 +55,7 @@ def depth_cells(u: F32, v: F32, z: F32, size: tuple[float, float]) -> DepthCells
 
 def side_rims(cells: DepthCells) -> NDArray[np.int64]:
     """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
-    row, column = loops.side_jumps(cells.nearest, _MAX_RANGE_M, _JUMP).T
-    return np.column_stack([(column + 1) * _CELL_X, row * _CELL_Y + _CELL_Y // 2]) // STEP
+    return loops.side_rims(cells.nearest, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP)
 
 
 def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
@@ -67,11 +66,9 @@ def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
         z: (N,) metres ahead of its points.
         height: (N,) metres above ground.
     """
-    body = np.zeros(cells.nearest.shape, bool)
-    body.ravel()[cells.cell[(height > _MIN_HEIGHT_M) & (z == cells.nearest.ravel()[cells.cell])]] = True
-    far, near = cells.nearest[:-1], cells.nearest[1:]
-    y, x = np.nonzero((near < _MAX_RANGE_M) & (far > near * _JUMP) & (far < np.inf) & body[1:])
-    return np.column_stack([x * _CELL_X + _CELL_X // 2, (y + 1) * _CELL_Y]) // STEP
+    return loops.top_rims(
+        cells.nearest, cells.cell, z, height, _MIN_HEIGHT_M, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP
+    )
 
 
 def gradient(pixels: U8, *, down: bool) -> F32:

@@ -104,14 +104,13 @@ class Sync:
             self._begin()  # what lay before a gap is no neighbour
             dt_s = 0.0
         self._last_ns = stamp_ns
-        rims = rims[(rims[:, 0] < picture.shape[1]) & (rims[:, 1] < picture.shape[0])]
         self._pictures.appendleft(picture)
-        self._rims.appendleft(rims[:, 1] * picture.shape[1] + rims[:, 0])
+        self._rims.appendleft(loops.flat_places(rims, *picture.shape))
         if len(self._pictures) <= self.settings.max_lag_sweeps:
             return
         if min(map(len, self._rims)) < self.settings.min_outlines:
             return
-        value = np.array([self._coincidence(int(lag)) for lag in self._lags])
+        value = loops.lag_means(self._pictures, self._rims)
         lead = value - value[self.settings.max_lag_sweeps]
         self._known_s += dt_s
         self._period_s = dt_s
@@ -123,10 +122,6 @@ class Sync:
             change = (lead - self._last_lead) ** 2 / 2.0
             self._change_square += (change - self._change_square) / self._changes
         self._last_lead = lead
-
-    def _coincidence(self, lag: int) -> float:
-        """How well a sweep fits the picture `lag` sweeps before it; negative: after it."""
-        return loops.mean_at(self._pictures[max(lag, 0)], self._rims[max(-lag, 0)])
 
     def _judge(self) -> Scores:
         best = int(np.argmax(self._mean))

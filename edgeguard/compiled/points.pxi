@@ -63,22 +63,21 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
 
 @cython.boundscheck(False)
 cdef tuple _sorted(
-    const float[:, :] xyz, const float[:, :] uv, const int[::1] column, Py_ssize_t width
+    const float[:, ::1] xyz, const float[:, ::1] uv, const int[::1] column, Py_ssize_t n, Py_ssize_t width
 ):
-    """Return what `by_column` does of the points whose column of pixels is not -1."""
-    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
+    """Return what `by_column` does of the first `n` points, those left out whose column of pixels is -1."""
+    cdef Py_ssize_t i, j, c
     start = np.zeros(width + 1, np.intp)
     cdef Py_ssize_t[::1] s = start, at
     for i in range(n):
         if column[i] >= 0:
             s[column[i] + 1] += 1
-            total += 1
     for c in range(width):
         s[c + 1] += s[c]
     at = start.copy()
-    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
-    across, down, ahead = (np.empty(total, np.float32) for _ in range(3))
-    cdef float[:, ::1] p = points, q = pixels
+    points = np.empty((s[width], 3), np.float32)
+    across, down, ahead = (np.empty(s[width], np.float32) for _ in range(3))
+    cdef float[:, ::1] p = points
     cdef float[::1] u = across, v = down, z = ahead
     for i in range(n):
         c = column[i]
@@ -86,14 +85,12 @@ cdef tuple _sorted(
             j = at[c]
             at[c] += 1
             p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-            u[j] = q[j, 0] = uv[i, 0]
-            v[j] = q[j, 1] = uv[i, 1]
-            z[j] = xyz[i, 2]
-    return points, pixels, across, down, ahead, start
+            u[j], v[j], z[j] = uv[i, 0], uv[i, 1], xyz[i, 2]
+    return points, across, down, ahead, start
 
 
 @cython.boundscheck(False)
-def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest, Py_ssize_t width):
+def by_column(const float[:, ::1] xyz, const float[:, ::1] uv, inside, float nearest, Py_ssize_t width):
     """Return the points in the image sorted by column of pixels, in their order within one.
 
     Args:
@@ -104,7 +101,7 @@ def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest
         width: of the image, pixels.
 
     Returns:
-        (M, 3) points, (M, 2) pixels, (M,) columns u, v, z of these, (width + 1,) first point of each column.
+        (M, 3) points, (M,) their u, v and z, (width + 1,) first point of each column.
     """
     cdef const unsigned char[:] ok = inside.view(np.uint8)
     cdef int[::1] column = np.full(xyz.shape[0], -1, np.int32)
@@ -112,28 +109,41 @@ def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest
     for i in range(xyz.shape[0]):
         if ok[i] and xyz[i, 2] > nearest:
             column[i] = <int> cell_of(uv[i, 0], width)
-    return _sorted(xyz, uv, column, width)
+    return _sorted(xyz, uv, column, xyz.shape[0], width)
 
 
 @cython.boundscheck(False)
-def pinhole_by_column(
-    const float[:, ::1] xyz, const double[:, :] k, float cone, Py_ssize_t width, Py_ssize_t height, float nearest
+def pinhole_view(
+    const float[:, :] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
+    Py_ssize_t width, Py_ssize_t height, float nearest,
 ):
-    """Do `pinhole` and `by_column` at once, for (N, 3) points; see both."""
-    cdef Py_ssize_t n = xyz.shape[0], i
-    cdef float[:, ::1] uv = np.empty((n, 2), np.float32)
-    cdef int[::1] column = np.full(n, -1, np.int32)
+    """Do `in_view`, `pinhole` and `by_column` at once; see these."""
+    cdef Py_ssize_t i, n = 0
+    cdef float[:, ::1] point = np.empty((xyz.shape[0], 3), np.float32)
+    cdef float[:, ::1] uv = np.empty((xyz.shape[0], 2), np.float32)
+    cdef int[::1] column = np.empty(xyz.shape[0], np.int32)
+    cdef float[12] m
     cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
-    cdef float inverse, a, b, z
-    for i in range(n):
-        z = xyz[i, 2]
-        if z > nearest and z > <float> 0.1 and magnitude(xyz[i, 0]) < cone * z and magnitude(xyz[i, 1]) < cone * z:
-            inverse = 1 / z
-            a, b = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
-            if a >= 0 and a < width and b >= 0 and b < height:
-                uv[i, 0], uv[i, 1] = a, b
-                column[i] = <int> a
-    return _sorted(xyz, uv, column, width)
+    cdef float a, b, c, x, y, z, inverse
+    for i in range(12):
+        m[i] = <float> matrix[i // 4, i % 4]
+    for i in range(xyz.shape[0]):
+        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+        z = m[8] * a + m[9] * b + m[10] * c + m[11]
+        x = m[0] * a + m[1] * b + m[2] * c + m[3]
+        if not (x > left * z and x < right * z and z > nearest and z > <float> 0.1 and magnitude(x) < cone * z):
+            continue
+        y = m[4] * a + m[5] * b + m[6] * c + m[7]
+        if not magnitude(y) < cone * z:
+            continue
+        inverse = 1 / z
+        a, b = fx * x * inverse + cx, fy * y * inverse + cy
+        if a >= 0 and a < width and b >= 0 and b < height:
+            point[n, 0], point[n, 1], point[n, 2] = x, y, z
+            uv[n, 0], uv[n, 1] = a, b
+            column[n] = <int> a
+            n += 1
+    return _sorted(point, uv, column, n, width)
 
 
 @cython.boundscheck(False)
@@ -154,34 +164,7 @@ def in_box(
 
 
 @cython.boundscheck(False)
-def body_ranges(
-    const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
-    double x0, double y0, double x1, double y1,
-):
-    """Return the ranges of the points inside one box that are above ground, unsorted, and how many are inside.
-
-    Args:
-        u, v, z: (N,) pixels and ranges of points, sorted by column.
-        above: (N,) bool, None where no ground is known: all count.
-        start: first point of each column.
-    """
-    cdef Py_ssize_t n = 0, total = 0, i
-    cdef Py_ssize_t a = start[cell_of(x0, start.shape[0])], b = start[cell_of(x1 + 1, start.shape[0])]
-    cdef bint known = above is not None
-    cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
-    ranges = np.empty(max(b - a, 0), np.float32)
-    cdef float[::1] o = ranges
-    for i in range(a, b):
-        if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
-            total += 1
-            if not known or up[i]:
-                o[n] = z[i]
-                n += 1
-    return ranges[:n], total
-
-
-@cython.boundscheck(False)
-def nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
+cpdef double nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
     """Return the range of the nearest body that makes up a good part of returns; NaN without one.
 
     Args:
@@ -199,6 +182,75 @@ def nearest_body(const float[::1] z, double least, double share, double thicknes
         if end - i >= need:
             return z[(i + (end - i) // 2) * step]
     return NAN
+
+
+@cython.boundscheck(False)
+cdef Py_ssize_t _first_from(const float[::1] z, float least):
+    """Return the index of the first of ascending ranges that is not less than `least`."""
+    cdef Py_ssize_t low = 0, high = z.shape[0], middle
+    while low < high:
+        middle = (low + high) // 2
+        if z[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@cython.boundscheck(False)
+def body_support(
+    const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
+    const double[:, :] boxes, const double[:] expected_range, const double[:] spread, const double[:] length,
+    double thickness, Py_ssize_t enough,
+):
+    """Return what points hold of a body in each of (N, 4) boxes.
+
+    Args:
+        u, v, z: (M,) pixels and ranges of points, sorted by column.
+        above: (M,) bool: above ground; None where no ground is known: all count.
+        start: first point of each column.
+        expected_range: (N,) range at which the body should stand, metres; NaN where nobody knows.
+        spread: (N,) of the logarithm of a range, within which the nearest body's is believed instead.
+        length: (N,) of the bodies, metres.
+        thickness, enough: see `nearest_body`.
+
+    Returns:
+        (5, N): returns on the body, before it, behind it; all, ground included; range of the nearest body,
+        metres, NaN without one.
+    """
+    cdef Py_ssize_t n = boxes.shape[0], i, j, a, b, count, total, first, last
+    cdef bint known = above is not None
+    cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
+    ranges, out = np.empty(u.shape[0], np.float32), np.zeros((5, n))
+    cdef float[::1] r = ranges
+    cdef double[:, ::1] o = out
+    cdef double x0, y0, x1, y1, near, at
+    for i in range(n):
+        o[4, i] = NAN
+        x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        a, b = start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]
+        count = total = 0
+        for j in range(a, b):
+            if u[j] >= x0 and u[j] < x1 and v[j] >= y0 and v[j] <= y1:
+                total += 1
+                if not known or up[j]:
+                    r[count] = z[j]
+                    count += 1
+        o[3, i] = total
+        if count == 0:
+            continue
+        ranges[:count].sort()
+        near, at = nearest_body(r[:count], 3.0, 0.3, thickness, enough), expected_range[i]
+        if near == near:
+            o[4, i] = near
+            if not isfinite(at) or fabs(log(near / at)) <= spread[i]:
+                at = near
+        if isfinite(at):
+            # One body: what lies about as far as its nearest face, and no further than it is long.
+            first = _first_from(r[:count], <float> (at * 0.88))
+            last = _first_from(r[:count], <float> (at * thickness + 0.5 * length[i]))
+            o[0, i], o[1, i], o[2, i] = last - first, first, count - last
+    return out
 
 
 @cython.boundscheck(False)
@@ -325,13 +377,13 @@ def occupy(
 
 @cython.boundscheck(False)
 def bodies(
-    const float[:, ::1] xyz, const float[:, ::1] uv, const float[::1] height, const Py_ssize_t[::1] index,
-    const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
+    const float[:, ::1] xyz, const float[::1] u, const float[::1] v, const float[::1] height,
+    const Py_ssize_t[::1] index, const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
 ):
     """Return the extents of groups of points, those of fewer than `least` left out.
 
     Args:
-        xyz, uv, height: (N, 3), (N, 2) and (N,) points, pixels, heights above ground.
+        xyz, u, v, height: (N, 3) points, (N,) their pixels and heights above ground.
         index, place: (K,) points that are grouped, and the flat cell of each.
         label: group of each cell, 0 for none.
         labels: how many groups there are, that of none included.
@@ -360,7 +412,7 @@ def bodies(
             continue
         j = index[i]
         at[0], at[1], at[2], at[3], at[4], at[5] = (
-            xyz[j, 0], xyz[j, 1], xyz[j, 2], uv[j, 0], uv[j, 1], height[j]
+            xyz[j, 0], xyz[j, 1], xyz[j, 2], u[j], v[j], height[j]
         )
         for c in range(6):
             lo[k, c] = at[c] if at[c] < lo[k, c] else lo[k, c]
