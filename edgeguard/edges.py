@@ -6,6 +6,7 @@ calibration by how well the two coincide; over time the same coincidence tells a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -102,11 +103,11 @@ def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64])
     return loops.alignment(strength, at, shifts, _WEAK)
 
 
-def peak(profile: F64) -> float:
+def peak(profile: Sequence[float]) -> float:
     """Return where a profile is highest, between its samples (a parabola through the highest three)."""
-    i = int(np.argmax(profile))
+    i = max(range(len(profile)), key=profile.__getitem__)
     if i in (0, len(profile) - 1):
         return float(i)
     left, top, right = profile[i - 1 : i + 2]
     bend = left - 2 * top + right
-    return i + (0.5 * float((left - right) / bend) if bend < 0 else 0.0)
+    return i + (0.5 * (left - right) / bend if bend < 0 else 0.0)

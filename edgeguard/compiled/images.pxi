@@ -264,11 +264,14 @@ cdef double _median(double* x, Py_ssize_t n):
 
 
 @cython.boundscheck(False)
-def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned char[:, :] good, double share):
+def slips(
+    const double[:, :] now, const double[:, :] before, const double[:, :, :] flow, const unsigned char[:, :] good,
+    double share,
+):
     """Return (N, 2) how much farther each box moved than the pixels in it that follow it best; NaN without any.
 
     Args:
-        moved: (N, 2) how far each box moved, pixels.
+        now, before: (N, 4) boxes, pixels.
         flow, good: (N, P, 2) and (N, P) flow of its points, pixels, and where it is trusted.
         share: of the points, which are taken to be the body; the rest may be what shows beside it.
     """
@@ -277,10 +280,13 @@ def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned c
     cdef double[:, ::1] o = out
     cdef double[::1] x = np.empty(max(p, 1)), far = np.empty(max(p, 1))
     cdef double du, dv, reach
+    cdef double[2] moved
     for i in range(n):
+        for a in range(2):
+            moved[a] = (now[i, a] + now[i, a + 2] - before[i, a] - before[i, a + 2]) / 2
         count = 0
         for j in range(p):
-            du, dv = moved[i, 0] - flow[i, j, 0], moved[i, 1] - flow[i, j, 1]
+            du, dv = moved[0] - flow[i, j, 0], moved[1] - flow[i, j, 1]
             if good[i, j]:
                 x[count] = du * du + dv * dv
                 count += 1
@@ -295,7 +301,7 @@ def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned c
             count = 0
             for j in range(p):
                 if good[i, j] and far[j] <= reach:
-                    x[count] = moved[i, a] - flow[i, j, a]
+                    x[count] = moved[a] - flow[i, j, a]
                     count += 1
             o[i, a] = _median(&x[0], count)
     return out
@@ -384,6 +390,73 @@ def growth(
             if kept[j]:
                 spread += (x[j, 0] - xm) * (x[j, 0] - xm) + (x[j, 1] - ym) * (x[j, 1] - ym)
         o[i, 0], o[i, 1], o[i, 2] = scale * scale * spread / count, rest / count, scale * sqrt(w * h) / 2
+    return out
+
+
+@cython.boundscheck(False)
+def flow_surprisal(
+    const double[:, :] state, const double[:, :] xyxy, double box_noise, double flow_noise, double tail,
+    double plane_power, double min_growth, double min_age,
+):
+    """Return (5, N): how strange the flow of boxes is, nats; slip in standard deviations; share of the flow that
+    one plane explains; growth, pixels; 1 where the plane is the stranger, else 0.
+
+    Args:
+        state: (N, 6) slip in x and y, px; explained and left variation, px²; growth, px; known for, s.
+        xyxy: (N, 4) boxes.
+        box_noise, flow_noise: of a box's place, share of its size, and of flow, pixels.
+        tail: degrees of freedom of the slip's null.
+        plane_power: exponent of P(1 - share or less).
+        min_growth: below which a plane is not told, pixels.
+        min_age: time known before anything is told, s.
+    """
+    cdef Py_ssize_t n = state.shape[0], i
+    out = np.empty((5, n))
+    cdef double[:, ::1] o = out
+    cdef double slip, plane, by_slip, by_plane, total
+    for i in range(n):
+        slip = hypot(
+            state[i, 0] / hypot(box_noise * (xyxy[i, 2] - xyxy[i, 0]), flow_noise),
+            state[i, 1] / hypot(box_noise * (xyxy[i, 3] - xyxy[i, 1]), flow_noise),
+        )
+        by_slip = max(0.5 * tail * log1p(slip * slip / tail) - log(2.0), 0.0)
+        total = state[i, 2] + state[i, 3]
+        plane = state[i, 2] / (total if total > 1e-9 else 1e-9)
+        by_plane = max(-plane_power * log(max(1.0 - plane, 1e-3)) - log(2.0), 0.0)
+        if not fabs(state[i, 4]) >= min_growth:
+            plane = by_plane = NAN
+        o[0, i] = NAN if state[i, 5] < min_age else by_plane if not by_slip >= by_plane and by_plane == by_plane else by_slip
+        o[1, i], o[2, i], o[3, i], o[4, i] = slip, plane, state[i, 4], by_plane > by_slip
+    return out
+
+
+@cython.boundscheck(False)
+def patch_energy(const float[:, :] cells, const double[:, :] boxes, double cell_px, double share, Py_ssize_t least):
+    """Return (N,) what the strongest `share` of the cells wholly inside each box reach; NaN of fewer than `least`.
+
+    Args:
+        cells: (R, C) square cells of the image.
+        boxes: (N, 4) pixels.
+        cell_px: side of a cell, pixels.
+    """
+    cdef Py_ssize_t n = boxes.shape[0], i, a, b, count, rank, left, top, right, end
+    out, inside = np.empty(n), np.empty(cells.shape[0] * cells.shape[1], np.float32)
+    cdef double[::1] o = out
+    cdef float[::1] v = inside
+    for i in range(n):
+        left, top = <Py_ssize_t> ceil(max(boxes[i, 0], 0.0) / cell_px), <Py_ssize_t> ceil(max(boxes[i, 1], 0.0) / cell_px)
+        right = <Py_ssize_t> (min(max(boxes[i, 2] / cell_px, 0.0), <double> cells.shape[1]))
+        end = <Py_ssize_t> (min(max(boxes[i, 3] / cell_px, 0.0), <double> cells.shape[0]))
+        count = 0
+        for a in range(top, end):
+            for b in range(left, right):
+                v[count] = cells[a, b]
+                count += 1
+        o[i] = NAN
+        if count >= least:
+            inside[:count].sort()
+            rank = <Py_ssize_t> ceil(share * count)
+            o[i] = v[count - 1 - min(rank, count - 1)]
     return out
 
 

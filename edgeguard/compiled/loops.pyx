@@ -3,7 +3,7 @@
 
 cimport cython
 import numpy as np
-from libc.math cimport INFINITY, NAN, erfc, fabs, hypot, isfinite, log, sqrt
+from libc.math cimport INFINITY, NAN, ceil, erfc, fabs, floor, hypot, isfinite, log, log1p, pow, sqrt
 from libc.stdlib cimport abs
 
 include "objects.pxi"

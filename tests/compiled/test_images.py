@@ -67,12 +67,13 @@ def test_without_a_ring_nothing_grows() -> None:
 
 
 def test_a_box_slips_less_what_its_body_carries() -> None:
-    moved, flow = np.array([[6.0, -1.0]]), np.zeros((1, 10, 2))
+    before, flow = np.array([[10.0, 20, 30, 50]]), np.zeros((1, 10, 2))
+    now = before + [6.0, -1.0, 6.0, -1.0]
     all_good, none = np.ones((1, 10), np.uint8), np.zeros((1, 10), np.uint8)
-    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[6.0, -1.0]]  # over what stands still
+    assert loops.slips(now, before, flow, all_good, 0.3).tolist() == [[6.0, -1.0]]  # over what stands still
     flow[0, :4] = 5.5, -1.0  # a body in front of what stands still
-    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[0.5, 0.0]]
-    assert np.isnan(loops.slips(moved, flow, none, 0.3)).all()
+    assert loops.slips(now, before, flow, all_good, 0.3).tolist() == [[0.5, 0.0]]
+    assert np.isnan(loops.slips(now, before, flow, none, 0.3)).all()
 
 
 def test_each_lag_lays_places_over_the_picture_of_its_moment() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import nbinom
 
 from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
@@ -128,9 +129,10 @@ def test_arrays_that_others_own_are_read_and_never_written() -> None:
 
 @given(clouds, st.floats(4, 30), st.floats(0, 5))
 def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, length: float) -> None:
-    _, u, _, z, _ = CAMERA.view(xyz, np.eye(4), 0.5)
+    _, u, v, z, start = CAMERA.view(xyz, np.eye(4), 0.5)
     height = (1.6 - 0.05 * z).astype(np.float32)
-    index = np.flatnonzero((u >= 100) & (u < 500))[::2]
+    index = np.flatnonzero((u >= 100) & (u < 500) & (v >= 50) & (v <= 300))
+    index = index[:: 1 + len(index) // 8]
     ground = height[index] < 0.25 + 0.01 * z[index]
     passed = z[index] > np.where(ground, beyond, beyond + length)
     told = passed | ~ground
@@ -138,11 +140,23 @@ def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, leng
     column = np.minimum((u[index] - 100.0) * (count / 400.0), count - 1).astype(int)
     rays, through = (np.bincount(column[m], minlength=count) for m in (told, passed))
     is_open = "".join("x" if n >= 2 and p >= 0.8 * n else " " for n, p in zip(rays, through))
+    box, beyond_m, length_m = np.array([[100.0, 50.0, 500.0, 300.0]]), np.array([beyond]), np.array([length])
     width, share, total = loops.seen_through(
-        u, z, height, index, 100.0, 500.0, beyond, length, 0.25, 0.01, 2.0, 0.8, 2, 6
-    )
+        u, v, z, height, start, box, beyond_m, length_m, 0.25, 0.01, 8, 2.0, 0.8, 2, 6
+    )[:, 0]
     assert width == max(map(len, is_open.split(" "))) / count
     assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
+
+
+@given(st.integers(0, 400), st.floats(0.5, 400), st.floats(0.5, 20))
+def test_few_returns_surprise_as_the_negative_binomial_says(
+    found: int, expected: float, shape: float
+) -> None:
+    count, mean, told = np.full(2, float(found)), np.full(2, expected), np.array([1, 0], np.uint8)
+    surprise, untold = loops.few_returns(count, mean, told, shape, 500.0)
+    fewer = nbinom.cdf(min(found, np.ceil(expected)), shape, shape / (shape + expected))
+    assert surprise == pytest.approx(-np.log(max(fewer, 1e-12)), rel=1e-6, abs=1e-9)
+    assert np.isnan(untold)
 
 
 def test_a_box_expects_returns_for_what_of_it_is_in_the_image() -> None:
