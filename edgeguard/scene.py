@@ -408,21 +408,21 @@ class Scene:
         if cloud is None or builder.density is None:
             return None
         t = self.tracks
-        core = _core(t.xyxy)
+        middle = core(t.xyxy)
         on, before, behind, total, foreground = loops.body_support(
             cloud.u,
             cloud.v,
             cloud.z,
             cloud.above,
             cloud.start,
-            core,
+            middle,
             self.size_range,
             _SUPPORT_BAND + objects.SIZE_SIGMA[t.label],
             objects.LENGTH[t.label],
             _THICKNESS,
             _ENOUGH_RETURNS,
         )
-        expected = builder.density.expected(core)
+        expected = builder.density.expected(middle)
         return Support(expected, self.size_range, on, before, behind, total, foreground)
 
     def lateral_m(self, xyxy: F64, range_m: F64) -> F64:
