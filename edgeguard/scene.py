@@ -545,7 +545,7 @@ def covered_share(xyxy: F64, by: F64) -> F64:
     return boxes.covered(xyxy, by)
 
 
-def _core(xyxy: F64) -> F64:
+def core(xyxy: F64) -> F64:
     """Return the middle of boxes: their rims show what stands beside, above and below."""
     w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
     x0, y0, x1, y1 = xyxy.T
