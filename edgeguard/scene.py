@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -25,15 +25,13 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud
-from edgeguard.verdict import Cause
+from edgeguard.types import F32, F64, U8, Detections, Frame
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
 _SUPPORT_BAND = 0.35
 _ENOUGH_RETURNS = 200
 _THICKNESS = 1.12
-_APART_S = 0.5
 
 
 class SceneSettings(Settings):
@@ -56,15 +54,14 @@ class Cloud:
 
     Attributes:
         xyz: (M, 3) optical frame, metres; sorted by column of pixels.
-        uv: (M, 2) pixels.
-        u, v, z: (M,) columns of these, as one run of memory each.
+        u, v: (M,) pixels.
+        z: (M,) of `xyz`, as one run of memory.
         height: (M,) above ground, metres; None where no ground was found.
         above: (M,) whether a point is clearly above it; None likewise.
         start: (width + 1,) index of the first point of each column of pixels.
     """
 
     xyz: F32
-    uv: F32
     u: F32
     v: F32
     z: F32
@@ -72,15 +69,13 @@ class Cloud:
     above: NDArray[np.bool_] | None
     start: NDArray[np.intp]
 
-    @classmethod
-    def of(cls, xyz: F32, camera: CameraModel) -> Cloud:
-        """Keep those of (N, 3) points of the optical frame that are in the image."""
-        xyz, uv, u, v, z, start = camera.project_by_column(xyz, _MIN_DEPTH_M)
-        return cls(xyz, uv, u, v, z, None, None, start)
-
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
         return loops.in_box(self.u, self.v, self.start, *box.tolist())
+
+    def uv(self, index: NDArray[np.intp]) -> F32:
+        """Return (K, 2) pixels of some of the points."""
+        return np.column_stack([self.u[index], self.v[index]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +137,26 @@ class SceneBuilder:
 
 
 class Scene:
-    """One frame and what follows from it. Made by `SceneBuilder`; valid until the next frame is built."""
+    """One frame and what follows from it. Made by `SceneBuilder`; valid until the next frame is built.
+
+    Attributes:
+        frame: the frame.
+        settings: parameters of the shared products.
+        tracks: what the camera sees, N of them.
+        dt_s: since the frame before, s; bounded, as after a gap nobody knows what held in between.
+        new_sweep: whether the LiDAR's sweep is another than that of the frame before.
+        truncated: (N,) whether a track's box is cut by the image's border.
+        edge_px: (N,) distance of its box to the nearest side of the image, pixels; negative outside.
+        size_range: (N,) range at which the class' mean height fills the box, metres; NaN where truncated.
+        duplicate: (N,) whether a surer track holds the same place: networks box one thing several times. Two
+            that were seen apart are two, however one covers the other now.
+        asserted: (N,) whether the camera stands by the track: what a planner would act on, and a check may
+            doubt.
+        hidden: (N,) share of its box that nearer tracks cover: what stands lower in the image is nearer.
+        foot_hidden: (N,) the same of a strip below its lower edge: where something stands in front of an
+            object's foot, its box ends early and its height is no size.
+        occluders: (K, 4) boxes of the tracks that stand for bodies: surely and lately seen, each once.
+    """
 
     def __init__(self, frame: Frame, builder: SceneBuilder) -> None:
         self.frame = frame
@@ -150,13 +164,29 @@ class Scene:
         self.settings = builder.settings
         self.tracks: Tracks = builder.camera_tracker.update(frame.stamp_ns, frame.detections)
         last_ns = builder.stamp_ns if builder.stamp_ns is not None else frame.stamp_ns
-        # Bounded: after a gap, nobody knows what held in between.
         self.dt_s = min(max(0.0, (frame.stamp_ns - last_ns) * 1e-9), 0.5)
         builder.stamp_ns = max(last_ns, frame.stamp_ns)
         sweep = frame.points if frame.lidar_detections is None else frame.lidar_detections
         self.new_sweep = sweep is not None and sweep.stamp_ns != builder.last_sweep_ns
         if sweep is not None:
             builder.last_sweep_ns = sweep.stamp_ns
+        (
+            self.truncated,
+            self.edge_px,
+            self.size_range,
+            self.duplicate,
+            self.asserted,
+            self.hidden,
+            self.foot_hidden,
+            self.occluders,
+        ) = loops.views(
+            self.tracks,
+            self.image_size,
+            frame.rig.camera.focal if frame.rig is not None else math.nan,
+            builder.apart_s,
+            self.dt_s,
+            self.settings.asserted_confidence,
+        )
 
     @property
     def rig(self) -> Rig | None:
@@ -222,23 +252,25 @@ class Scene:
         rig, builder = self.frame.rig, self._builder
         if self.frame.points is None or rig is None:
             return None
-        xyz = _in_view(self.frame.points, rig, self.settings.max_points)
-        if xyz is None:
+        sweep = self.frame.points
+        matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
+        if matrix is None:
             return None
-        cloud = Cloud.of(xyz, rig.camera)
+        thinned = sweep.xyz[:: max(-(-len(sweep) // self.settings.max_points), 1)]
+        xyz, u, v, z, start = rig.camera.view(thinned, matrix, _MIN_DEPTH_M)
         if self.new_sweep or builder.ground is None:
-            ground = fit_ground(cloud.xyz, builder.ground)
+            ground = fit_ground(xyz, builder.ground)
             # A plane that no longer fits is found afresh before it is given up.
-            builder.ground = ground if ground is not None else fit_ground(cloud.xyz, None)
+            builder.ground = ground if ground is not None else fit_ground(xyz, None)
         if builder.density is not None and self.new_sweep:
-            builder.density.update(cloud.u, cloud.v)
-        if builder.ground is None:
-            return cloud
-        lidar = self.settings.lidar
-        height, above = loops.heights(
-            cloud.xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
-        )
-        return replace(cloud, height=height, above=above)
+            builder.density.update(u, v)
+        height = above = None
+        if builder.ground is not None:
+            lidar = self.settings.lidar
+            height, above = loops.heights(
+                xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
+            )
+        return Cloud(xyz, u, v, z, height, above, start)
 
     @cached_property
     def _depth_cells(self) -> edges.DepthCells | None:
@@ -270,7 +302,7 @@ class Scene:
         cloud, builder = self.cloud, self._builder
         if cloud is None or cloud.height is None or cloud.above is None:
             return None
-        found, occupied = cluster(cloud.xyz, cloud.uv, cloud.height, cloud.above, self.settings.lidar)
+        found, occupied = cluster(cloud.xyz, cloud.u, cloud.v, cloud.height, cloud.above, self.settings.lidar)
         before = builder.last_occupied
         if self.new_sweep:
             builder.last_occupied = occupied
@@ -349,25 +381,6 @@ class Scene:
     # Tracks in the world
 
     @cached_property
-    def truncated(self) -> NDArray[np.bool_]:
-        """(N,) whether a track's box is cut by the image's border."""
-        if self.image_size is None:
-            return np.zeros(len(self.tracks), bool)
-        w, h = self.image_size
-        b = self.tracks.xyxy
-        cut: NDArray[np.bool_] = (b[:, 0] < 4) | (b[:, 1] < 4) | (b[:, 2] > w - 5) | (b[:, 3] > h - 5)
-        return cut
-
-    @cached_property
-    def size_range(self) -> F64:
-        """(N,) range at which the class' mean height fills the box, metres; NaN where truncated."""
-        rig = self.frame.rig
-        if rig is None:
-            return np.full(len(self.tracks), np.nan)
-        z = rig.camera.focal * objects.HEIGHT[self.tracks.label] / np.maximum(self.tracks.height, 1.0)
-        return np.where(self.truncated, np.nan, z)
-
-    @cached_property
     def foot_range(self) -> F64:
         """(N,) range at which a box's lower edge meets the ground, metres; infinite where it never does."""
         t, ground = self.tracks, self.ground
@@ -389,100 +402,28 @@ class Scene:
         return np.where(use, support.foreground, self.size_range)
 
     @cached_property
-    def duplicate(self) -> NDArray[np.bool_]:
-        """(N,) whether a surer track holds the same place: networks box one thing several times.
-
-        Two that were seen apart are two, however one covers the other now.
-        """
-        t, apart_s = self.tracks, self._builder.apart_s
-        overlap, inner = boxes.shares(t.xyxy, t.xyxy)
-        surer = t.confidence > t.confidence[:, None]
-        surer &= (overlap > 0.5) | (inner > 0.8)
-        twin: NDArray[np.bool_] = np.logical_or.reduce(surer, axis=1)
-        apart_s[t.slot[t.is_new]] = 0.0
-        before = apart_s[t.slot].copy()
-        apart_s[t.slot] = _held(before, t.matched & ~twin, self.dt_s)
-        return twin & (before < _APART_S)
-
-    @cached_property
-    def asserted(self) -> NDArray[np.bool_]:
-        """(N,) whether the camera stands by the track: what a planner would act on, and a check may doubt."""
-        t = self.tracks
-        return (t.confidence >= self.settings.asserted_confidence) & (t.hits >= 2) & ~self.duplicate
-
-    @cached_property
-    def hidden(self) -> F64:
-        """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        return covered_share(self.tracks.xyxy, self.occluders)
-
-    @cached_property
-    def foot_hidden(self) -> F64:
-        """(N,) share of a strip below each box's lower edge that nearer tracks cover.
-
-        Where something stands in front of an object's foot, its box ends early and its height is no size.
-        """
-        strip = self.tracks.xyxy.copy()
-        height = np.maximum(self.tracks.height, 1.0)
-        strip[:, 1] = self.tracks.xyxy[:, 3] - 0.05 * height
-        strip[:, 3] = self.tracks.xyxy[:, 3] + 0.15 * height
-        return covered_share(strip, self.occluders)
-
-    @cached_property
-    def occluders(self) -> F64:
-        """(K, 4) boxes of `occluding`."""
-        return self.tracks.xyxy[self.occluding]
-
-    @cached_property
-    def occluding(self) -> NDArray[np.intp]:
-        """(K,) rows of the tracks that stand for bodies: surely and lately seen, each once."""
-        t = self.tracks
-        return np.flatnonzero(~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25))
-
-    @cached_property
-    def edge_px(self) -> F64:
-        """(N,) distance of a track's box to the nearest side of the image, pixels; negative outside."""
-        if self.image_size is None:
-            return np.full(len(self.tracks), np.nan)
-        b, (w, _) = self.tracks.xyxy, self.image_size
-        edge: F64 = np.minimum(b[:, 0], w - b[:, 2])
-        return edge
-
-    @cached_property
     def support(self) -> Support | None:
         """What the sweep holds in each track's box; None without points in view."""
         cloud, builder = self.cloud, self._builder
         if cloud is None or builder.density is None:
             return None
-        n, t = len(self.tracks), self.tracks
-        core = _core(t.xyxy)
-        out = Support(
-            expected=builder.density.expected(core),
-            size_range=self.size_range,
-            on=np.zeros(n),
-            before=np.zeros(n),
-            behind=np.zeros(n),
-            total=np.zeros(n),
-            foreground=np.full(n, np.nan),
+        t = self.tracks
+        middle = core(t.xyxy)
+        on, before, behind, total, foreground = loops.body_support(
+            cloud.u,
+            cloud.v,
+            cloud.z,
+            cloud.above,
+            cloud.start,
+            middle,
+            self.size_range,
+            _SUPPORT_BAND + objects.SIZE_SIGMA[t.label],
+            objects.LENGTH[t.label],
+            _THICKNESS,
+            _ENOUGH_RETURNS,
         )
-        for i, reference in enumerate(self.size_range.tolist()):
-            z, out.total[i] = loops.body_ranges(
-                cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *core[i].tolist()
-            )
-            if not len(z):
-                continue
-            z.sort()
-            near = loops.nearest_body(z, 3.0, 0.3, _THICKNESS, _ENOUGH_RETURNS)
-            if near == near:
-                out.foreground[i] = near
-                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[t.label[i]]
-                if not math.isfinite(reference) or abs(math.log(near / reference)) <= spread:
-                    reference = near
-            if math.isfinite(reference):
-                # One body: what lies about as far as its nearest face, and no further than it is long.
-                end = reference * _THICKNESS + 0.5 * float(objects.LENGTH[t.label[i]])
-                first, last = z.searchsorted(np.array([reference * 0.88, end], np.float32)).tolist()
-                out.before[i], out.on[i], out.behind[i] = first, last - first, len(z) - last
-        return out
+        expected = builder.density.expected(middle)
+        return Support(expected, self.size_range, on, before, behind, total, foreground)
 
     def lateral_m(self, xyxy: F64, range_m: F64) -> F64:
         """Return (N,) metres right of the optical axis of boxes' centres at given ranges."""
@@ -537,16 +478,16 @@ class Scene:
         return confirmed
 
     @cached_property
-    def unsupported_cause(self) -> tuple[Cause, ...]:
-        """Per track: whom to suspect where LiDAR does not confirm it.
+    def suspects_lidar(self) -> NDArray[np.bool_]:
+        """(N,) whether to suspect the LiDAR where it does not confirm a track, rather than the camera.
 
         What LiDAR had confirmed and lost, or a box in which even ground and background gave no returns, is
         the LiDAR's doing; where LiDAR sees through to what lies behind, the camera sees what is not there.
         """
-        suspect_lidar = self.lidar_held_s > 0.3
+        suspect = self.lidar_held_s > 0.3
         if self.support is not None:
-            suspect_lidar |= self.support.total < 0.15 * self.support.expected
-        return tuple(Cause.LIDAR if s else Cause.CAMERA for s in suspect_lidar)
+            suspect |= self.support.total < 0.15 * self.support.expected
+        return suspect
 
     @cached_property
     def lidar_held_s(self) -> F64:
@@ -601,19 +542,10 @@ def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
 
 def covered_share(xyxy: F64, by: F64) -> F64:
     """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
-    return boxes.covered(xyxy, by, 2.0, 0.6)
+    return boxes.covered(xyxy, by)
 
 
-def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:
-    """Points in the optical frame, without those behind the camera or clearly beside its view."""
-    matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
-    if matrix is None:
-        return None
-    xyz = sweep.xyz if len(sweep) <= max_points else sweep.xyz[:: -(-len(sweep) // max_points)]
-    return loops.in_view(xyz, matrix, *rig.camera.sides)
-
-
-def _core(xyxy: F64) -> F64:
+def core(xyxy: F64) -> F64:
     """Return the middle of boxes: their rims show what stands beside, above and below."""
     w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
     x0, y0, x1, y1 = xyxy.T

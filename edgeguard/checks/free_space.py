@@ -7,7 +7,8 @@ taken per column of the box, because a neighbour that fills one side of it stops
 other's: the score grows with the widest run of columns that are seen through, or with the share of all rays
 that pass, where that is more than windows let through: something slim in front may part what is open.
 
-Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the border;
+Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the
+image's upper or lower border;
 sideways motion faster than the gap between image and sweep allows to compare.
 Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and
 shop windows that show a vehicle, netting, boxes wider than what they hold.
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
@@ -43,6 +45,8 @@ _NATS_PER_SHARE = 25.0
 _CERTAIN = 8.0
 # A network's own false boxes are common up to here and rare from here.
 _DOUBTFUL, _SURE = 0.4, 0.6
+# Nearer to the image's upper or lower border than this, a box may be cut by it.
+_RIM_PX = 5.0
 
 
 class FreeSpaceSettings(Settings):
@@ -82,18 +86,14 @@ class FreeSpace:
         if cloud is None or cloud.height is None or support is None or scene.frame.points is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         stands = np.fmax(scene.foot_range, scene.size_range)
-        told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
+        told = t.matched & scene.asserted & objects.SOLID[t.label] & self._footed(scene)
         told &= (stands <= s.max_range_m) & (support.total >= s.min_rays)
         # Where most rays do not come back at all, nothing was seen through.
         told &= support.total >= _COMES_BACK * support.expected
         told &= support.before <= _IN_FRONT * support.total
         gap_s = abs(scene.frame.points.stamp_ns - scene.frame.stamp_ns) * 1e-9
         told &= np.abs(t.velocity[:, 0]) * gap_s <= s.max_slip * t.width
-        width, share, rays = (np.full(len(t), np.nan) for _ in range(3))
-        for i in np.flatnonzero(told):
-            beyond = float(stands[i] * (1.0 + s.range_margin))
-            length = float(objects.LENGTH[t.label[i]])
-            width[i], share[i], rays[i] = self._seen_through(scene, cloud, t.xyxy[i], beyond, length)
+        width, share, rays = self._seen_through(scene, cloud, stands, told)
         told &= rays >= s.min_rays
         open_share = np.maximum(width - _LOOSE, share - _GLASS)
         surprise = clamp(_NATS_PER_SHARE * open_share, 0.0, _CERTAIN)
@@ -108,21 +108,26 @@ class FreeSpace:
             )
         ]
 
-    def _seen_through(
-        self, scene: Scene, cloud: Cloud, box: F64, beyond: float, length: float
-    ) -> tuple[float, float, float]:
-        """Return the widest run of open columns (share of width), the share of rays passed, and rays."""
+    def _footed(self, scene: Scene) -> NDArray[np.bool_]:
+        """(N,) whether a box ends above the image's lower border: where it stands, its sides do not tell."""
+        if scene.image_size is None:
+            return ~scene.truncated
+        box, (_, h) = scene.tracks.xyxy, scene.image_size
+        inside: NDArray[np.bool_] = (box[:, 1] >= _RIM_PX) & (box[:, 3] <= h - _RIM_PX)
+        return inside
+
+    def _seen_through(self, scene: Scene, cloud: Cloud, stands: F64, told: NDArray[np.bool_]) -> F64:
+        """Return (3, N): widest run of open columns (share of width), share of rays passed, rays; or NaN."""
         assert cloud.height is not None
-        s, lidar = self.settings, scene.settings.lidar
-        x0, y0, x1, y1 = box.tolist()
-        w, h = x1 - x0, y1 - y0
-        inner = np.array([x0 + 0.05 * w, y0 + 0.1 * h, x1 - 0.05 * w, y1 - 0.1 * h])
-        index = cloud.in_box(inner)
-        index = index[:: 1 + len(index) // _MAX_RAYS]
-        return loops.seen_through(
-            cloud.u, cloud.z, cloud.height, index, inner[0], inner[2], beyond, length,
-            lidar.ground_tolerance_m, lidar.ground_slope, s.min_column_rays, s.seen_through, *_COLUMNS,
+        t, s, lidar = scene.tracks, self.settings, scene.settings.lidar
+        row = np.flatnonzero(told)
+        out = np.full((3, len(t)), np.nan)
+        out[:, row] = loops.seen_through(
+            cloud.u, cloud.v, cloud.z, cloud.height, cloud.start, _inner(t.xyxy[row]),
+            stands[row] * (1.0 + s.range_margin), objects.LENGTH[t.label[row]], lidar.ground_tolerance_m,
+            lidar.ground_slope, _MAX_RAYS, s.min_column_rays, s.seen_through, *_COLUMNS,
         )  # fmt: skip
+        return out
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (
@@ -130,3 +135,10 @@ class FreeSpace:
             f"({measured['passed_share']:.0%} of its rays), "
             f"where it should stand at {measured['stands_at_m']:.0f} m"
         )
+
+
+def _inner(xyxy: F64) -> F64:
+    """Return boxes without their rims, which show what stands beside, above and below."""
+    w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
+    inner: F64 = xyxy + np.column_stack([0.05 * w, 0.1 * h, -0.05 * w, -0.1 * h])
+    return inner

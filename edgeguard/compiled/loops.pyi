@@ -1,6 +1,12 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.checks.object_agreement import ObjectAgreementSettings
+from edgeguard.pairing import Pairing
+from edgeguard.scene import Scene
+from edgeguard.tracking.camera import Tracks
 from edgeguard.types import F32, F64, I64, U8
 
 _Index = NDArray[np.intp]
@@ -12,7 +18,6 @@ def area(boxes: F64) -> F64: ...
 def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
-def covered(boxes: F64, by: F64, step_px: float, same: float) -> F64: ...
 def kalman_predict(
     position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, dt: float, acceleration_sigma: F64
 ) -> None: ...
@@ -103,45 +108,6 @@ def settled(
     same: float,
     whole: bool,
 ) -> tuple[I64, I64, F64, I64, F64, F64, F64, F64, F64]: ...
-def habits_learn(
-    memory: F64,
-    slots: _Index,
-    told: U8,
-    missed: U8,
-    held_s: F64,
-    overlap: F64,
-    hidden: F64,
-    score: F64,
-    dt: float,
-    fade: float,
-    lapse_fade: float,
-    in_open: float,
-    half: float,
-) -> None: ...
-def seats_follow(
-    partners: I64,
-    memory: F64,
-    slots: _Index,
-    is_new: U8,
-    partner: I64,
-    box: F64,
-    other: F64,
-    elsewhere: U8,
-    limbed: U8,
-    dt: float,
-    learn: float,
-    rigid: float,
-    limbs: float,
-    jitter_px: float,
-    unknown: float,
-    off_from: float,
-    jump_from: float,
-    swap_from: float,
-) -> tuple[F64, F64]: ...
-def covered_by_nearer(boxes: F64, range_m: F64, body: U8, step_m: float) -> F64: ...
-def neighbours(center: F64, counts: U8, reach: float) -> I64: ...
-def gauss_surprisal(sigmas: F64) -> F64: ...
-def clear_view(hidden: F64, usual: F64, held: U8, max_hidden: float) -> F64: ...
 def gather(
     evidence: F64,
     onset_ns: I64,
@@ -157,20 +123,77 @@ def gather(
     threshold: float,
 ) -> tuple[F64, I64, U8, int]: ...
 
+# tracks.pxi
+def covered(boxes: F64, by: F64) -> F64: ...
+def views(
+    t: Tracks,
+    image_size: tuple[float, float] | None,
+    focal: float,
+    apart_s: F64,
+    dt: float,
+    asserted_from: float,
+) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64]: ...
+
+# habits.pxi
+MIN_OVERLAP: float
+SURE_OVERLAP: float
+HABITS: int
+SEATS: int
+
+# agreement.pxi
+def tracks_lidar_misses(
+    scene: Scene,
+    pairing: Pairing,
+    habits: F64,
+    partners: I64,
+    seats: F64,
+    lost: F64 | None,
+    settings: ObjectAgreementSettings,
+) -> tuple[F64, _Bool]: ...
+def objects_in_view(scene: Scene, settings: ObjectAgreementSettings) -> tuple[F64, F64, _Bool]: ...
+def objects_camera_misses(
+    scene: Scene,
+    pairing: Pairing,
+    hidden: F64,
+    visible: F64,
+    appeared: _Bool,
+    habits: F64,
+    settings: ObjectAgreementSettings,
+) -> tuple[F64, _Bool]: ...
+def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
+
 # points.pxi
 def in_view(xyz: F32, matrix: F64, left: float, right: float) -> F32: ...
 def pinhole(xyz: F32, k: F64, cone: float, width: float, height: float) -> tuple[F32, _Bool]: ...
 def by_column(
     xyz: F32, uv: F32, inside: _Bool, nearest: float, width: int
-) -> tuple[F32, F32, F32, F32, F32, _Index]: ...
-def pinhole_by_column(
-    xyz: F32, k: F64, cone: float, width: int, height: int, nearest: float
-) -> tuple[F32, F32, F32, F32, F32, _Index]: ...
+) -> tuple[F32, F32, F32, F32, _Index]: ...
+def pinhole_view(
+    xyz: F32,
+    matrix: F64,
+    left: float,
+    right: float,
+    k: F64,
+    cone: float,
+    width: int,
+    height: int,
+    nearest: float,
+) -> tuple[F32, F32, F32, F32, _Index]: ...
 def in_box(u: F32, v: F32, start: _Index, x0: float, y0: float, x1: float, y1: float) -> _Index: ...
-def body_ranges(
-    u: F32, v: F32, z: F32, above: _Bool | None, start: _Index, x0: float, y0: float, x1: float, y1: float
-) -> tuple[F32, int]: ...
 def nearest_body(z: F32, least: float, share: float, thickness: float, enough: int) -> float: ...
+def body_support(
+    u: F32,
+    v: F32,
+    z: F32,
+    above: _Bool | None,
+    start: _Index,
+    boxes: F64,
+    expected_range: F64,
+    spread: F64,
+    length: F64,
+    thickness: float,
+    enough: int,
+) -> F64: ...
 def heights(xyz: F32, plane: F64, tolerance: float, slope: float) -> tuple[F32, _Bool]: ...
 def lowest(xyz: F32, near: float, far: float, side: int) -> tuple[F32, int]: ...
 def tukey_plane(low: F64, start: F64, scales: F64, least: int) -> tuple[F64, int] | None: ...
@@ -186,7 +209,7 @@ def occupy(
     rows: int,
 ) -> tuple[U8, _Index, _I32]: ...
 def bodies(
-    xyz: F32, uv: F32, height: F32, index: _Index, place: _I32, label: _I32, labels: int, least: int
+    xyz: F32, u: F32, v: F32, height: F32, index: _Index, place: _I32, label: _I32, labels: int, least: int
 ) -> tuple[F64, F64, F64, F64, I64]: ...
 def reach(u: F32, v: F32, z: F32, rows: int, columns: int, cell: float) -> tuple[F32, F32, I64]: ...
 def nearest_cells(
@@ -195,31 +218,58 @@ def nearest_cells(
 def counts(u: F32, v: F32, rows: int, columns: int, across: float, down: float) -> I64: ...
 def seen_through(
     u: F32,
+    v: F32,
     z: F32,
     height: F32,
-    index: _Index,
-    x0: float,
-    x1: float,
-    beyond: float,
-    length: float,
+    start: _Index,
+    boxes: F64,
+    beyond: F64,
+    length: F64,
     tolerance: float,
     slope: float,
+    rays_enough: int,
     least: float,
     share: float,
     fewest: int,
     most: int,
-) -> tuple[float, float, float]: ...
+) -> F64: ...
+def few_returns(found: F64, expected: F64, told: U8, shape: float, enough: float) -> F64: ...
 def expected_returns(boxes: F64, density: F64, row_px: float, width: float) -> F64: ...
 
 # images.pxi
-def blocks(pixels: U8, size: int, dark: int, bright: int) -> tuple[F64, F64, int]: ...
+def content(pixels: U8, size: int, flat: float, dark: int, bright: int) -> tuple[float, float, float]: ...
 def coarser(near: F32, size: int) -> F32: ...
 def torn_share(near: F32, far: F32, count: I64, width: int, least: int, ratio: float) -> float: ...
 def colour_cells(bgr: U8, size: int) -> F32: ...
-def side_jumps(nearest: F32, reach: float, ratio: float) -> I64: ...
-def mean_at(picture: F32, flat: I64) -> float: ...
-def slips(moved: F64, flow: F64, good: U8, share: float) -> F64: ...
+def changed_share(now: F32, before: F32, ratio: float, least: int) -> float: ...
+def side_rims(nearest: F32, reach: float, ratio: float, across: int, down: int, step: int) -> I64: ...
+def top_rims(
+    nearest: F32,
+    cell: _I32,
+    z: F32,
+    height: F32,
+    least: float,
+    reach: float,
+    ratio: float,
+    across: int,
+    down: int,
+    step: int,
+) -> I64: ...
+def flat_places(at: I64, rows: int, columns: int) -> I64: ...
+def lag_means(pictures: Sequence[F32], places: Sequence[I64]) -> F64: ...
+def slips(now: F64, before: F64, flow: F64, good: U8, share: float) -> F64: ...
 def growth(xyxy: F64, flow: F64, good: U8, grid: F64, inside: U8, outlier: float, least: int) -> F64: ...
+def flow_surprisal(
+    state: F64,
+    xyxy: F64,
+    box_noise: float,
+    flow_noise: float,
+    tail: float,
+    plane_power: float,
+    min_growth: float,
+    min_age: float,
+) -> F64: ...
+def patch_energy(cells: F32, boxes: F64, cell_px: float, share: float, least: int) -> F64: ...
 def alignment(picture: F32, at: I64, shifts: I64, weak: float) -> tuple[F64, int]: ...
 def outside(cells: F32, windows: I64) -> F32: ...
 
