@@ -20,6 +20,8 @@ _UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
+# A detector's box may sit half a car's length off, when it sees but one end; near by, less is a part of the range.
+_OFF_M, _OFF = 2.0, 0.15
 _CLOSING_MPS = 30.0
 _FASTEST_MPS = 70.0
 _STEADY_S = 0.25
@@ -99,7 +101,8 @@ class Bonds:
         ago_s = seconds(stamp_ns - self._range_ns[t.slot])
         known = (self._range_ns[t.slot] > 0) & (ago_s < _MEMORY_S)
         last = np.maximum(self._range_m[t.slot] + self._rate_mps[t.slot] * np.minimum(ago_s, _MEMORY_S), 1.0)
-        gate = 0.15 + (_STRAY_MPS if whole else _CLOSING_MPS) * ago_s / last
+        stray_mps = _STRAY_MPS if whole else _CLOSING_MPS
+        gate = np.minimum(_OFF, _OFF_M / last if whole else _OFF) + stray_mps * ago_s / last
         return (
             np.where(known, last, size_range),
             np.where(known, gate, _UNKNOWN if whole else _UNKNOWN_PART),

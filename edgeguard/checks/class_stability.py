@@ -33,8 +33,9 @@ _GROUPS = len(objects.GROUPS)
 _KINDRED = np.eye(_GROUPS)
 for _a, _b in (("person", "cycle"), ("cycle", "person")):
     _KINDRED[objects.GROUPS.index(_a), objects.GROUPS.index(_b)] = 0.5
-_RESHAPED = 0.35
-_SHAPE_MEMORY_S = 1.0
+# Gait changes a person's width by as much (ln 1.5), a turn a car's within a second: another body differs by more.
+_RESHAPED = 0.5
+_SHAPE_MEMORY_S = 0.3
 
 
 class ClassStabilitySettings(Settings):
