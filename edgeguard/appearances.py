@@ -15,8 +15,6 @@ _GAP_S = 0.5
 _ALONE_M = 3.0
 _MIXED_M = 1.5
 _FAST_M = 4.0
-# Higher above the road than this, it may have hung there unseen.
-_BOTTOM_M = 0.6
 
 
 class Appearances:
@@ -31,26 +29,26 @@ class Appearances:
         self._settled_s = 0.0
         self._appeared = np.zeros(CAPACITY, bool)
 
-    def follow(self, scene: Scene, seen: LidarObjects, sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return (M,) whether each object stood up in the open; `sure` (M,) those that could be told new."""
+    def follow(self, scene: Scene, seen: LidarObjects, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (M,) whether each object stood up in the open; `new` (M,) those that might do so now."""
         self._settled_s = 0.0 if scene.dt_s >= _GAP_S else self._settled_s + scene.dt_s
         self._appeared[seen.slot[seen.is_new]] = False
-        new = np.flatnonzero(sure & seen.is_new & ~(seen.bottom > _BOTTOM_M))
-        if len(new) and self._settled_s > _SETTLED_S:
+        if new.any() and self._settled_s > _SETTLED_S:
+            rows = np.flatnonzero(new)
             if scene.objects_are_classified:
                 # Nothing else was followed near there, at whatever score; a thing that a detector takes for
                 # another kind stays where it is.
                 old = np.flatnonzero(~seen.is_new)
-                gap = seen.center[new][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
+                gap = seen.center[rows][:, None, (0, 2)] - seen.center[old][None, :, (0, 2)]
                 kind = np.where(seen.label >= 0, objects.GROUP[seen.label], -1)
-                alike = (kind[new][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
+                alike = (kind[rows][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
                 near = np.hypot(gap[..., 0], gap[..., 1]) < np.where(alike, _ALONE_M, _MIXED_M)
                 # What closes fast is followed one sweep behind itself.
                 fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M) & alike
                 alone = ~np.any(near | (fast & ~seen.matched[old]), axis=1)
             else:
-                alone = self._in_free_cells(scene, seen, new)
-            self._appeared[seen.slot[new]] = alone
+                alone = self._in_free_cells(scene, seen, rows)
+            self._appeared[seen.slot[rows]] = alone
         return self._appeared[seen.slot]
 
     def _in_free_cells(self, scene: Scene, seen: LidarObjects, rows: NDArray[np.intp]) -> NDArray[np.bool_]:

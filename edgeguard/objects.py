@@ -81,6 +81,7 @@ SIZE_SIGMA: F64 = np.array([c.size_sigma for c in CLASSES])
 MAX_SPEED: F64 = np.array([c.max_speed for c in CLASSES])
 MAX_ACCELERATION: F64 = np.array([c.max_acceleration for c in CLASSES])
 SOLID = np.array([c.solid for c in CLASSES])
+RIGID = np.array([c.group == "vehicle" for c in CLASSES])
 
 
 def class_number(name: str) -> int:

@@ -11,8 +11,7 @@ from edgeguard.compiled import loops
 from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.types import F64, I64, U8
 
-MIN_OVERLAP = 0.2
-SURE_OVERLAP = 0.4
+MIN_OVERLAP, SURE_OVERLAP = loops.MIN_OVERLAP, loops.SURE_OVERLAP
 _SAME = 0.45
 _LOYALTY = 0.3
 # A box's height tells its own thing's range to an eighth, where its partner is whole; parts are off by more.

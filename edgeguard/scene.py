@@ -26,14 +26,12 @@ from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Trac
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
 from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud
-from edgeguard.verdict import Cause
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
 _SUPPORT_BAND = 0.35
 _ENOUGH_RETURNS = 200
 _THICKNESS = 1.12
-_APART_S = 0.5
 
 
 class SceneSettings(Settings):
@@ -142,7 +140,26 @@ class SceneBuilder:
 
 
 class Scene:
-    """One frame and what follows from it. Made by `SceneBuilder`; valid until the next frame is built."""
+    """One frame and what follows from it. Made by `SceneBuilder`; valid until the next frame is built.
+
+    Attributes:
+        frame: the frame.
+        settings: parameters of the shared products.
+        tracks: what the camera sees, N of them.
+        dt_s: since the frame before, s; bounded, as after a gap nobody knows what held in between.
+        new_sweep: whether the LiDAR's sweep is another than that of the frame before.
+        truncated: (N,) whether a track's box is cut by the image's border.
+        edge_px: (N,) distance of its box to the nearest side of the image, pixels; negative outside.
+        size_range: (N,) range at which the class' mean height fills the box, metres; NaN where truncated.
+        duplicate: (N,) whether a surer track holds the same place: networks box one thing several times. Two
+            that were seen apart are two, however one covers the other now.
+        asserted: (N,) whether the camera stands by the track: what a planner would act on, and a check may
+            doubt.
+        hidden: (N,) share of its box that nearer tracks cover: what stands lower in the image is nearer.
+        foot_hidden: (N,) the same of a strip below its lower edge: where something stands in front of an
+            object's foot, its box ends early and its height is no size.
+        occluders: (K, 4) boxes of the tracks that stand for bodies: surely and lately seen, each once.
+    """
 
     def __init__(self, frame: Frame, builder: SceneBuilder) -> None:
         self.frame = frame
@@ -150,13 +167,29 @@ class Scene:
         self.settings = builder.settings
         self.tracks: Tracks = builder.camera_tracker.update(frame.stamp_ns, frame.detections)
         last_ns = builder.stamp_ns if builder.stamp_ns is not None else frame.stamp_ns
-        # Bounded: after a gap, nobody knows what held in between.
         self.dt_s = min(max(0.0, (frame.stamp_ns - last_ns) * 1e-9), 0.5)
         builder.stamp_ns = max(last_ns, frame.stamp_ns)
         sweep = frame.points if frame.lidar_detections is None else frame.lidar_detections
         self.new_sweep = sweep is not None and sweep.stamp_ns != builder.last_sweep_ns
         if sweep is not None:
             builder.last_sweep_ns = sweep.stamp_ns
+        (
+            self.truncated,
+            self.edge_px,
+            self.size_range,
+            self.duplicate,
+            self.asserted,
+            self.hidden,
+            self.foot_hidden,
+            self.occluders,
+        ) = loops.views(
+            self.tracks,
+            self.image_size,
+            frame.rig.camera.focal if frame.rig is not None else math.nan,
+            builder.apart_s,
+            self.dt_s,
+            self.settings.asserted_confidence,
+        )
 
     @property
     def rig(self) -> Rig | None:
@@ -349,25 +382,6 @@ class Scene:
     # Tracks in the world
 
     @cached_property
-    def truncated(self) -> NDArray[np.bool_]:
-        """(N,) whether a track's box is cut by the image's border."""
-        if self.image_size is None:
-            return np.zeros(len(self.tracks), bool)
-        w, h = self.image_size
-        b = self.tracks.xyxy
-        cut: NDArray[np.bool_] = (b[:, 0] < 4) | (b[:, 1] < 4) | (b[:, 2] > w - 5) | (b[:, 3] > h - 5)
-        return cut
-
-    @cached_property
-    def size_range(self) -> F64:
-        """(N,) range at which the class' mean height fills the box, metres; NaN where truncated."""
-        rig = self.frame.rig
-        if rig is None:
-            return np.full(len(self.tracks), np.nan)
-        z = rig.camera.focal * objects.HEIGHT[self.tracks.label] / np.maximum(self.tracks.height, 1.0)
-        return np.where(self.truncated, np.nan, z)
-
-    @cached_property
     def foot_range(self) -> F64:
         """(N,) range at which a box's lower edge meets the ground, metres; infinite where it never does."""
         t, ground = self.tracks, self.ground
@@ -387,65 +401,6 @@ class Scene:
         agrees = np.abs(np.log(support.foreground) - np.log(self.size_range)) < 0.7
         use = np.isfinite(support.foreground) & (agrees | ~np.isfinite(self.size_range))
         return np.where(use, support.foreground, self.size_range)
-
-    @cached_property
-    def duplicate(self) -> NDArray[np.bool_]:
-        """(N,) whether a surer track holds the same place: networks box one thing several times.
-
-        Two that were seen apart are two, however one covers the other now.
-        """
-        t, apart_s = self.tracks, self._builder.apart_s
-        overlap, inner = boxes.shares(t.xyxy, t.xyxy)
-        surer = t.confidence > t.confidence[:, None]
-        surer &= (overlap > 0.5) | (inner > 0.8)
-        twin: NDArray[np.bool_] = np.logical_or.reduce(surer, axis=1)
-        apart_s[t.slot[t.is_new]] = 0.0
-        before = apart_s[t.slot].copy()
-        apart_s[t.slot] = _held(before, t.matched & ~twin, self.dt_s)
-        return twin & (before < _APART_S)
-
-    @cached_property
-    def asserted(self) -> NDArray[np.bool_]:
-        """(N,) whether the camera stands by the track: what a planner would act on, and a check may doubt."""
-        t = self.tracks
-        return (t.confidence >= self.settings.asserted_confidence) & (t.hits >= 2) & ~self.duplicate
-
-    @cached_property
-    def hidden(self) -> F64:
-        """(N,) share of a track's box that nearer tracks cover: what stands lower in the image is nearer."""
-        return covered_share(self.tracks.xyxy, self.occluders)
-
-    @cached_property
-    def foot_hidden(self) -> F64:
-        """(N,) share of a strip below each box's lower edge that nearer tracks cover.
-
-        Where something stands in front of an object's foot, its box ends early and its height is no size.
-        """
-        strip = self.tracks.xyxy.copy()
-        height = np.maximum(self.tracks.height, 1.0)
-        strip[:, 1] = self.tracks.xyxy[:, 3] - 0.05 * height
-        strip[:, 3] = self.tracks.xyxy[:, 3] + 0.15 * height
-        return covered_share(strip, self.occluders)
-
-    @cached_property
-    def occluders(self) -> F64:
-        """(K, 4) boxes of `occluding`."""
-        return self.tracks.xyxy[self.occluding]
-
-    @cached_property
-    def occluding(self) -> NDArray[np.intp]:
-        """(K,) rows of the tracks that stand for bodies: surely and lately seen, each once."""
-        t = self.tracks
-        return np.flatnonzero(~self.duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25))
-
-    @cached_property
-    def edge_px(self) -> F64:
-        """(N,) distance of a track's box to the nearest side of the image, pixels; negative outside."""
-        if self.image_size is None:
-            return np.full(len(self.tracks), np.nan)
-        b, (w, _) = self.tracks.xyxy, self.image_size
-        edge: F64 = np.minimum(b[:, 0], w - b[:, 2])
-        return edge
 
     @cached_property
     def support(self) -> Support | None:
@@ -537,16 +492,16 @@ class Scene:
         return confirmed
 
     @cached_property
-    def unsupported_cause(self) -> tuple[Cause, ...]:
-        """Per track: whom to suspect where LiDAR does not confirm it.
+    def suspects_lidar(self) -> NDArray[np.bool_]:
+        """(N,) whether to suspect the LiDAR where it does not confirm a track, rather than the camera.
 
         What LiDAR had confirmed and lost, or a box in which even ground and background gave no returns, is
         the LiDAR's doing; where LiDAR sees through to what lies behind, the camera sees what is not there.
         """
-        suspect_lidar = self.lidar_held_s > 0.3
+        suspect = self.lidar_held_s > 0.3
         if self.support is not None:
-            suspect_lidar |= self.support.total < 0.15 * self.support.expected
-        return tuple(Cause.LIDAR if s else Cause.CAMERA for s in suspect_lidar)
+            suspect |= self.support.total < 0.15 * self.support.expected
+        return suspect
 
     @cached_property
     def lidar_held_s(self) -> F64:
@@ -601,7 +556,7 @@ def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
 
 def covered_share(xyxy: F64, by: F64) -> F64:
     """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
-    return boxes.covered(xyxy, by, 2.0, 0.6)
+    return boxes.covered(xyxy, by)
 
 
 def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:

@@ -32,8 +32,8 @@ MAX_TABLE_BYTES = 2**20
 
 _PACKAGE = Path(__file__).parent
 _MODULES = (
-    "appearances", "attribution", "bonds", "checks", "evidence", "habits", "lidar", "losses", "monitor",
-    "objects", "radar", "rig", "scene", "seats", "sight", "tracking", "types", "verdict",
+    "appearances", "attribution", "bonds", "checks", "evidence", "lidar", "monitor", "objects", "radar",
+    "rig", "scene", "sight", "tracking", "types", "verdict",
 )  # fmt: skip
 """Of `edgeguard`: what a monitor's parts are defined in."""
 

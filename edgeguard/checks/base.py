@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeguard.scene import Scene
 from edgeguard.types import F64, I64, Channel
@@ -63,6 +64,14 @@ def _dark(n: int) -> tuple[F64, tuple[Cause, ...]]:
     score = np.full(n, np.nan)
     score.flags.writeable = False
     return score, (Cause.UNKNOWN,) * n
+
+
+def camera_or_lidar(lidar: NDArray[np.bool_]) -> tuple[Cause, ...]:
+    """Return per subject whom to suspect: the LiDAR where told so, else the camera."""
+    return tuple([_CAMERA_OR_LIDAR[flag] for flag in lidar.tobytes()])
+
+
+_CAMERA_OR_LIDAR = (Cause.CAMERA, Cause.LIDAR)
 
 
 class Check(Protocol):

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
-from edgeguard.checks.base import Scores
+from edgeguard.checks.base import Scores, camera_or_lidar
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.types import F64, Channel
@@ -69,7 +69,7 @@ class LidarSupport:
                 SubjectKind.TRACK,
                 t.id,
                 surprise,
-                scene.unsupported_cause,
+                camera_or_lidar(scene.suspects_lidar),
                 {
                     "expected_points": expected,
                     "found_points": support.on,

@@ -1,6 +1,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.checks.object_agreement import ObjectAgreementSettings
+from edgeguard.pairing import Pairing
+from edgeguard.scene import Scene
+from edgeguard.tracking.camera import Tracks
 from edgeguard.types import F32, F64, I64, U8
 
 _Index = NDArray[np.intp]
@@ -12,7 +16,6 @@ def area(boxes: F64) -> F64: ...
 def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
-def covered(boxes: F64, by: F64, step_px: float, same: float) -> F64: ...
 def kalman_predict(
     position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, dt: float, acceleration_sigma: F64
 ) -> None: ...
@@ -103,45 +106,6 @@ def settled(
     same: float,
     whole: bool,
 ) -> tuple[I64, I64, F64, I64, F64, F64, F64, F64, F64]: ...
-def habits_learn(
-    memory: F64,
-    slots: _Index,
-    told: U8,
-    missed: U8,
-    held_s: F64,
-    overlap: F64,
-    hidden: F64,
-    score: F64,
-    dt: float,
-    fade: float,
-    lapse_fade: float,
-    in_open: float,
-    half: float,
-) -> None: ...
-def seats_follow(
-    partners: I64,
-    memory: F64,
-    slots: _Index,
-    is_new: U8,
-    partner: I64,
-    box: F64,
-    other: F64,
-    elsewhere: U8,
-    limbed: U8,
-    dt: float,
-    learn: float,
-    rigid: float,
-    limbs: float,
-    jitter_px: float,
-    unknown: float,
-    off_from: float,
-    jump_from: float,
-    swap_from: float,
-) -> tuple[F64, F64]: ...
-def covered_by_nearer(boxes: F64, range_m: F64, body: U8, step_m: float) -> F64: ...
-def neighbours(center: F64, counts: U8, reach: float) -> I64: ...
-def gauss_surprisal(sigmas: F64) -> F64: ...
-def clear_view(hidden: F64, usual: F64, held: U8, max_hidden: float) -> F64: ...
 def gather(
     evidence: F64,
     onset_ns: I64,
@@ -156,6 +120,45 @@ def gather(
     ceiling: float,
     threshold: float,
 ) -> tuple[F64, I64, U8, int]: ...
+
+# tracks.pxi
+def covered(boxes: F64, by: F64) -> F64: ...
+def views(
+    t: Tracks,
+    image_size: tuple[float, float] | None,
+    focal: float,
+    apart_s: F64,
+    dt: float,
+    asserted_from: float,
+) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64]: ...
+
+# habits.pxi
+MIN_OVERLAP: float
+SURE_OVERLAP: float
+HABITS: int
+SEATS: int
+
+# agreement.pxi
+def tracks_lidar_misses(
+    scene: Scene,
+    pairing: Pairing,
+    habits: F64,
+    partners: I64,
+    seats: F64,
+    lost: F64 | None,
+    settings: ObjectAgreementSettings,
+) -> tuple[F64, _Bool]: ...
+def objects_in_view(scene: Scene, settings: ObjectAgreementSettings) -> tuple[F64, F64, _Bool]: ...
+def objects_camera_misses(
+    scene: Scene,
+    pairing: Pairing,
+    hidden: F64,
+    visible: F64,
+    appeared: _Bool,
+    habits: F64,
+    settings: ObjectAgreementSettings,
+) -> tuple[F64, _Bool]: ...
+def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
 
 # points.pxi
 def in_view(xyz: F32, matrix: F64, left: float, right: float) -> F32: ...

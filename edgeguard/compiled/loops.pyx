@@ -3,9 +3,18 @@
 
 cimport cython
 import numpy as np
-from libc.math cimport INFINITY, NAN, erfc, fabs, hypot, isfinite, log, sqrt
+from libc.math cimport INFINITY, NAN, erfc, exp, fabs, fmax, fmin, hypot, isfinite, isnan, log, pow, sqrt
 from libc.stdlib cimport abs
 
+from edgeguard import objects
+
+# What is known of each class of road user, by class number.
+cdef const double[::1] HEIGHT = objects.HEIGHT
+cdef const unsigned char[::1] RIGID = objects.RIGID.view(np.uint8), SOLID = objects.SOLID.view(np.uint8)
+
 include "objects.pxi"
+include "tracks.pxi"
+include "habits.pxi"
+include "agreement.pxi"
 include "points.pxi"
 include "images.pxi"

@@ -32,6 +32,16 @@ cdef inline double part_overlap(double a, double b, double both):
     return larger(iou, 0.6 * both / small) if small / large > 0.15 else larger(iou, 0.0)
 
 
+cdef inline double iou_of(const double[:, :] a, Py_ssize_t i, const double[:, :] b, Py_ssize_t j):
+    cdef double both = common(a, i, b, j)
+    return both / union_of(area_of(a, i), area_of(b, j), both)
+
+
+cdef inline double both_tails(double sigmas):
+    """Return −ln of how often a Gaussian strays that many standard deviations to either side; at most 69."""
+    return -log(larger(erfc(sigmas / sqrt(2.0)), 1e-30))
+
+
 def area(const double[:, :] boxes):
     out = np.empty(boxes.shape[0])
     cdef double[::1] o = out
@@ -68,32 +78,10 @@ def shares(const double[:, :] a, const double[:, :] b):
 def iou(const double[:, :] a, const double[:, :] b):
     out = np.empty((a.shape[0], b.shape[0]))
     cdef double[:, ::1] o = out
-    cdef double own, both
     cdef Py_ssize_t i, j
     for i in range(a.shape[0]):
-        own = area_of(a, i)
         for j in range(b.shape[0]):
-            both = common(a, i, b, j)
-            o[i, j] = both / union_of(own, area_of(b, j), both)
-    return out
-
-
-def covered(const double[:, :] boxes, const double[:, :] by, double step_px, double same):
-    """Return (N,) the largest share of a box that a box of `by` covers that stands `step_px` lower in the
-    image, unless the two overlap by `same` or more."""
-    out = np.zeros(boxes.shape[0])
-    cdef double[::1] o = out
-    cdef double own, both, share
-    cdef Py_ssize_t i, j
-    for i in range(boxes.shape[0]):
-        own = area_of(boxes, i)
-        for j in range(by.shape[0]):
-            if not by[j, 3] > boxes[i, 3] + step_px:
-                continue
-            both = common(boxes, i, by, j)
-            if both / union_of(own, area_of(by, j), both) < same:
-                share = both / larger(own, 1e-9)
-                o[i] = larger(o[i], share)
+            o[i, j] = iou_of(a, i, b, j)
     return out
 
 
@@ -508,167 +496,6 @@ def settled(
             if not (foreign or (not whole and t >= 0 and apart[t, j])):
                 wb[j] = larger(wb[j], plain[i, j])
     return object_of, track_of_object, boxed, box_of, object_overlap, any_object, own_object, any_box, own_box
-
-
-def habits_learn(
-    double[:, ::1] memory, const Py_ssize_t[:] slots, const unsigned char[:] told, const unsigned char[:] missed,
-    const double[:] held_s, const double[:] overlap, const double[:] hidden, const double[:] score,
-    double dt, double fade, double lapse_fade, double in_open, double half,
-):
-    """Take a frame into the memory of `edgeguard.habits.Habits`; see there.
-
-    Args:
-        memory: (10, capacity) in the order of its constants.
-        slots, told, missed, held_s, overlap, hidden, score: (S,) as in `Habits.learn`.
-        dt: since the frame before, s.
-        fade, lapse_fade: what is left of memories and of lapses after it.
-        in_open, half: hidden shares up to which a thing stands in the open, and from which it is half hidden.
-    """
-    cdef double[::1] m_held = memory[0], m_overlap = memory[1], m_hidden = memory[2], belief = memory[3]
-    cdef double[::1] last = memory[4], run = memory[5], known = memory[6], lapsed = memory[7]
-    cdef double[::1] open_run = memory[8], open_lapsed = memory[9]
-    cdef Py_ssize_t i, s
-    cdef double run_s, open_s, rate
-    for i in range(slots.shape[0]):
-        s = slots[i]
-        if missed[i]:
-            if told[i]:
-                if run[s] <= 0:
-                    m_held[s] = held_s[i]
-                run[s] += dt
-                open_run[s] += dt * smaller(larger((half - hidden[i]) / (half - in_open), 0.0), 1.0)
-            continue
-        # What was never seen before has not lapsed.
-        run_s, open_s = (run[s], open_run[s]) if known[s] > 0 else (0.0, 0.0)
-        lapsed[s] = lapse_fade * (lapsed[s] + run_s)
-        open_lapsed[s] = lapse_fade * (open_lapsed[s] + open_s)
-        known[s] = lapse_fade * (known[s] + run_s) + dt
-        run[s] = open_run[s] = 0.0
-        rate = 1.0 if known[s] <= 1.5 * dt else 1.0 - fade
-        m_overlap[s] += rate * (overlap[i] - m_overlap[s])
-        m_hidden[s] += rate * (hidden[i] - m_hidden[s])
-        if isfinite(score[i]):
-            belief[s] += (1.0 - fade if belief[s] > 0 else 1.0) * (score[i] - belief[s])
-            last[s] = score[i]
-        elif told[i]:
-            # What is seen but under another's box is believed in less and less.
-            belief[s] *= fade
-
-
-def seats_follow(
-    long long[::1] partners, double[:, ::1] memory, const Py_ssize_t[:] slots, const unsigned char[:] is_new,
-    const long long[:] partner, const double[:, :] box, const double[:, :] other,
-    const unsigned char[:] elsewhere, const unsigned char[:] limbed, double dt, double learn,
-    double rigid, double limbs, double jitter_px, double unknown, double off_from, double jump_from, double swap_from,
-):
-    """Take a frame into the memory of `edgeguard.seats.Seats`; see there.
-
-    Args:
-        partners: (capacity,) identity of each track's object.
-        memory: (6, capacity) known for, variance, left and right offset, left and right moved.
-        slots, is_new, partner, box, other, elsewhere, limbed: (S,) as in `Seats.follow`.
-        dt: since the frame before, s.
-        learn: share of what is new that is taken in.
-        rigid, limbs, jitter_px, unknown, off_from, jump_from, swap_from: the module's constants.
-
-    Returns:
-        (S,) how far each slid, in standard deviations, and (S,) how long the pair is known, s.
-    """
-    cdef double[::1] known = memory[0], variance = memory[1]
-    cdef Py_ssize_t i, s, side, n = slots.shape[0]
-    off, known_s = np.empty(n), np.empty(n)
-    cdef double[::1] o = off, k = known_s
-    cdef double width, jitter, slid, jump, step
-    cdef double[2] offset, moved
-    cdef bint fresh
-    for i in range(n):
-        s = slots[i]
-        width = larger(box[i, 2] - box[i, 0], 1.0)
-        jitter = hypot(limbs if limbed[i] else rigid, jitter_px / width)
-        fresh = is_new[i] or partners[s] != partner[i]
-        partners[s] = partner[i]
-        if fresh:
-            variance[s] = (unknown * jitter) * (unknown * jitter)
-        for side in range(2):
-            offset[side] = (box[i, 2 * side] - other[i, 2 * side]) / width
-            if fresh:
-                memory[4 + side, s] = 0.0
-            moved[side] = 0.0 if fresh else offset[side] - memory[2 + side, s]
-        # Nothing slides far at once: the box is on another thing now, or the object is another one.
-        jump = smaller(fabs(moved[0] - memory[4, s]), fabs(moved[1] - memory[5, s]))
-        if jump > (swap_from if elsewhere[i] else jump_from):
-            fresh = True
-        for side in range(2):
-            if fresh:
-                moved[side], memory[2 + side, s] = 0.0, offset[side]
-            memory[4 + side, s] = moved[side]
-        known[s] = 0.0 if fresh else known[s] + dt
-        # Both sides must have moved the same way: what is cut by what hides it moves one side only.
-        slid = smaller(fabs(moved[0]), fabs(moved[1])) if moved[0] * moved[1] > 0 else 0.0
-        o[i] = slid / larger(sqrt(variance[s]), jitter)
-        # What is off does not teach where the box sits.
-        step = learn if o[i] < off_from else 0.0
-        for side in range(2):
-            memory[2 + side, s] += step * moved[side]
-        variance[s] += step * (slid * slid - variance[s])
-        k[i] = known[s]
-    return off, known_s
-
-
-def covered_by_nearer(const double[:, :] boxes, const double[:] range_m, const unsigned char[:] body, double step_m):
-    """Return (N,) the largest share of a box that a body covers which stands `step_m` nearer."""
-    out = np.zeros(boxes.shape[0])
-    cdef double[::1] o = out
-    cdef Py_ssize_t i, j
-    cdef double own
-    for i in range(boxes.shape[0]):
-        own = larger(area_of(boxes, i), 1e-9)
-        for j in range(boxes.shape[0]):
-            if body[j] and range_m[j] < range_m[i] - step_m:
-                o[i] = larger(o[i], common(boxes, i, boxes, j) / own)
-    return out
-
-
-def neighbours(const double[:, :] center, const unsigned char[:] counts, double reach):
-    """Return (N,) how many others that count lie within `reach` in x and z of each that counts itself."""
-    out = np.zeros(center.shape[0], np.int64)
-    cdef long long[::1] o = out
-    cdef Py_ssize_t i, j
-    for i in range(center.shape[0]):
-        for j in range(i):
-            if counts[i] and counts[j] and hypot(center[i, 0] - center[j, 0], center[i, 2] - center[j, 2]) < reach:
-                o[i] += 1
-                o[j] += 1
-    return out
-
-
-def gauss_surprisal(const double[:] sigmas):
-    """Return (N,) −ln of how often a Gaussian strays that many standard deviations to either side; at most 69."""
-    out = np.empty(sigmas.shape[0])
-    cdef double[::1] o = out
-    cdef Py_ssize_t i
-    for i in range(sigmas.shape[0]):
-        o[i] = -log(larger(erfc(sigmas[i] / sqrt(2.0)), 1e-30))
-    return out
-
-
-def clear_view(const double[:] hidden, const double[:] usual, const unsigned char[:] held, double max_hidden):
-    """Return (N,) `edgeguard.excuses.in_view`."""
-    out = np.empty(hidden.shape[0])
-    cdef double[::1] o = out
-    cdef Py_ssize_t i
-    cdef double bearable, more, now
-    for i in range(hidden.shape[0]):
-        now = hidden[i]
-        if not held[i]:
-            o[i] = now < max_hidden
-            continue
-        bearable = larger(usual[i] + 0.2, max_hidden)
-        # As far hidden as it was while both held it, it is no easier to lose.
-        more = larger(now - usual[i], 0.25 * now)
-        o[i] = smaller(larger((bearable - now) / 0.3 + 1.0, 0.0), 1.0)
-        o[i] *= (1.0 - 0.4 * more) * smaller(larger((0.95 - now) / 0.15, 0.0), 1.0)
-    return out
 
 
 def gather(

@@ -40,16 +40,6 @@ def test_overlaps_are_those_of_the_formula(a: F64, b: F64) -> None:
     np.testing.assert_array_equal(inner, both / np.maximum(plain_area(a)[:, None], 1e-9))
 
 
-@given(boxes, boxes)
-def test_only_what_stands_lower_in_the_picture_covers(a: F64, b: F64) -> None:
-    a, b = np.nan_to_num(a), np.nan_to_num(b)
-    iou, inner = loops.shares(a, b)
-    nearer = (b[None, :, 3] > a[:, None, 3] + 2.0) & (iou < 0.6)
-    np.testing.assert_array_equal(
-        loops.covered(a, b, 2.0, 0.6), np.where(nearer, inner, 0.0).max(axis=1, initial=0.0)
-    )
-
-
 @given(st.integers(0, 2**32 - 1))
 def test_corners_of_turned_boxes_are_where_the_quaternion_puts_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -90,21 +80,6 @@ def test_a_trend_is_the_weighted_least_squares_line(steps: list[tuple[float, flo
     assert loops.trend_slope(s, y, slots)[0, 0] == pytest.approx(slope, rel=1e-5, abs=1e-4)
     assert loops.trend_mean(s, y, slots)[0, 0] == pytest.approx(np.average(v, weights=weight))
     assert np.isnan(loops.trend_mean(s, y, np.array([0]))).all()
-
-
-def test_what_stands_nearer_covers_and_people_side_by_side_are_counted() -> None:
-    box = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [0, 0, 2, 10]])
-    range_m, body = np.array([20.0, 10.0, 9.5]), np.array([1, 1, 0], np.uint8)
-    np.testing.assert_allclose(loops.covered_by_nearer(box, range_m, body, 1.0), [0.5, 0.0, 0.0])
-    center = np.array([[0.0, 9, 10], [1, 0, 11], [1, 0, 30], [0.5, 0, 10]])
-    assert loops.neighbours(center, np.array([1, 1, 1, 0], np.uint8), 2.0).tolist() == [1, 1, 0, 0]
-
-
-def test_surprisal_is_that_of_both_tails() -> None:
-    np.testing.assert_allclose(
-        loops.gauss_surprisal(np.array([0.0, 1.0, 2.0, 40.0])), [0.0, 1.14787, 3.09033, 69.07755], rtol=1e-4
-    )
-    assert np.isnan(loops.gauss_surprisal(np.array([np.nan]))).all()
 
 
 @given(st.integers(0, 2**32 - 1))

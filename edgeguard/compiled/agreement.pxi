@@ -1,0 +1,370 @@
+# Does each sensor see the objects that the other sees? See `edgeguard.checks.object_agreement`.
+
+# Surprisal of a disagreement on one frame, nats: how rarely good detectors disagree there.
+cdef double HELD = 8.5, STRAY = 1.5, RAREST = 8.5
+# What the camera alone sees: LiDAR detectors overlook people beside the road for seconds, cars hardly ever.
+cdef double NEVER_RIGID = 8.5, NEVER_LIMBED = 3.0
+# A box this near the image's side is cut by it.
+cdef double INSIDE_PX = 8.0
+# Farther than this, detectors find and lose things as they please.
+cdef double APPEAR_RANGE_M = 30.0
+# Of a person or rider, whom detectors lose sooner.
+cdef double LIMBED_RANGE_M = 28.0
+
+
+def tracks_lidar_misses(
+    scene, pairing, double[:, ::1] habits, long long[::1] partners, double[:, ::1] seats, lost, settings
+):
+    """Judge camera tracks that LiDAR should hold, and those that the camera lost or moved.
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks and M LiDAR objects.
+        pairing: its `edgeguard.pairing.Pairing`.
+        habits: (HABITS, capacity) of the tracks; written.
+        partners: (capacity,) identity of the object that each track's seat is on; written.
+        seats: (SEATS, capacity) of the tracks' boxes on their objects; written.
+        lost: (N,) from `bodies_camera_lost`; None where LiDAR objects are classified.
+        settings: `edgeguard.checks.object_agreement.ObjectAgreementSettings`.
+
+    Returns:
+        (4, N) surprisal, nats; for how long both held it, s; range, metres; how far its box slid off its object,
+        standard deviations; and (N,) whether LiDAR misses it.
+    """
+    t, seen = scene.tracks, scene.objects
+    cdef const Py_ssize_t[:] slot = t.slot
+    cdef const long long[:] label = t.label, object_of = pairing.object_of, ident = seen.id
+    cdef const unsigned char[:] is_new = flags(t.is_new), matched = flags(t.matched), asserted = flags(scene.asserted)
+    cdef const unsigned char[:] cut = flags(scene.truncated), measured = flags(seen.matched)
+    cdef const double[:, :] box = t.xyxy, place = scene.object_boxes, center = seen.center
+    cdef const double[:, ::1] occluders = scene.occluders
+    cdef const double[:] score = t.score, confidence = t.confidence, hidden = scene.hidden, edge_px = scene.edge_px
+    cdef const double[:] size_range = scene.size_range, own_range = scene.range, lidar_held_s = scene.lidar_held_s
+    cdef const double[:] overlap = pairing.object_overlap, own_object = pairing.own_object
+    cdef bint classified = lost is None
+    cdef const unsigned char[:] supported = measured if classified else flags(scene.supported)
+    cdef const double[:] vanished = hidden if classified else lost
+    cdef double from_s = settings.held_s, max_hidden = settings.max_hidden, min_height = settings.min_height_px
+    cdef double max_range = settings.max_range_m, border = settings.edge_px, dt = scene.dt_s
+    cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0)
+    cdef Py_ssize_t n = slot.shape[0], i, j, k, s
+    table, missing = np.full((4, n), NAN), np.zeros(n, bool)
+    cdef double[:, ::1] out = table
+    cdef unsigned char[::1] misses = missing.view(np.uint8)
+    cdef double held_s, z, clear, short, rare, best, off
+    cdef bint held, told, whole, near, rigid, fresh
+    for i in range(n):
+        s, j, z, rigid = slot[i], object_of[i], size_range[i], RIGID[label[i]]
+        if is_new[i]:
+            begin(habits, s)
+        held_s = held_before(habits, s, lidar_held_s[i])
+        held = held_s >= from_s
+        told = matched[i] and asserted[i] and SOLID[label[i]]
+        whole = not cut[i] and box[i, 3] - box[i, 1] >= min_height and edge_px[i] >= border
+        near = z <= max_range
+        if not classified:
+            # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
+            clear, short = hidden[i] < max_hidden, not supported[i]
+            told = told and held and whole and near and clear > 0
+        else:
+            clear = as_visible(hidden[i], habits[HIDDEN, s], held, max_hidden)
+            short = short_of(own_object[i], habits[OVERLAP, s]) if held else own_object[i] < LEAST
+            if held:
+                told = told and clear > 0 and edge_px[i] >= INSIDE_PX and (near or z != z)
+            else:
+                told = told and clear > 0 and whole and near
+        misses[i] = short > 0 and matched[i]
+        if told:
+            if held:
+                rare = HELD * steady(habits, s, 1.0)
+                rare *= clamped(((max_range if rigid else LIMBED_RANGE_M) - fmax(z, 0.0)) / 5.0, 0.0, 1.0)
+            else:
+                # Detectors' recall of what they do not hold yet falls off with range, of people sooner.
+                rare = NEVER_RIGID if rigid else NEVER_LIMBED
+                rare *= clamped(((36.0 if rigid else 20.0) - z) / 6.0, 0.0, 1.0)
+                # What LiDAR had found there, if only for a moment, is no invention of the camera's; what
+                # overlaps less only brushes it.
+                if habits[OVERLAP, s] >= 0.3:
+                    rare *= clamped(1.0 - (habits[TOLD_S, s] - habits[LAPSED_S, s]) / 0.1, 0.25, 1.0)
+            out[0, i] = rare * short * clear * clamped(confidence[i] / 0.6, 0.0, 1.0)
+        learn(
+            habits, s, told, misses[i], held_s, overlap[i], hidden[i], score[i], dt, keep, keep_lapses
+        )
+        if classified and j >= 0 and matched[i]:
+            best = 0.0
+            for k in range(place.shape[0]):
+                if measured[k]:
+                    best = larger(best, iou_of(box, i, place, k))
+            fresh = is_new[i] or partners[s] != ident[j]
+            partners[s] = ident[j]
+            off = slid(seats, s, fresh, box, i, place, j, best > overlap[i] + 1e-6, not rigid, dt)
+            # A box that slides behind a neighbour takes no body there: hidden is also where it truly stands.
+            if (
+                seats[KNOWN_S, s] >= from_s and edge_px[i] >= INSIDE_PX and center[j, 2] <= APPEAR_RANGE_M
+                and smaller(hidden[i], row_covered(place, j, occluders)) < 0.85
+            ):
+                out[3, i] = off
+                if held and asserted[i]:
+                    # A rigid body's box jitters as Gauss says; limbs swing farther than that.
+                    out[0, i] = fmax(out[0, i], both_tails(off) if rigid else 0.5 * off * off)
+        if (
+            not classified and held and asserted[i] and hidden[i] < max_hidden and edge_px[i] >= border
+            and box[i, 3] - box[i, 1] >= min_height and not z > APPEAR_RANGE_M and vanished[i] == vanished[i]
+        ):
+            out[0, i] = vanished[i]
+        out[1, i], out[2, i] = held_s, center[j, 2] if j >= 0 else fmin(z, own_range[i])
+    return table, missing
+
+
+def objects_in_view(scene, settings):
+    """Return how LiDAR objects lie in the image.
+
+    Args:
+        scene: `edgeguard.scene.Scene` of M LiDAR objects.
+        settings: `edgeguard.checks.object_agreement.ObjectAgreementSettings`.
+
+    Returns:
+        (M,) share of each box that nearer objects or camera tracks cover; (M,) share of it that is in the image;
+        (M,) whether it is new and could be told to stand in the open.
+    """
+    seen = scene.objects
+    cdef const double[:, :] box = scene.object_boxes, uncut = seen.xyxy, center = seen.center
+    cdef const double[:, ::1] occluders = scene.occluders
+    cdef const double[:] probability = seen.probability, bottom = seen.bottom
+    cdef const unsigned char[:] matched = flags(seen.matched), is_new = flags(seen.is_new)
+    cdef double min_probability = settings.min_probability, border = settings.edge_px
+    cdef double width = scene.image_size[0] if scene.image_size else 0.0, own, most
+    cdef Py_ssize_t m = box.shape[0], i, j
+    hidden, visible, fresh = np.empty(m), np.empty(m), np.zeros(m, bool)
+    cdef double[::1] h = hidden, v = visible
+    cdef unsigned char[::1] f = fresh.view(np.uint8)
+    for i in range(m):
+        own, most = larger(area_of(box, i), 1e-9), row_covered(box, i, occluders)
+        for j in range(m):
+            # What is likelier not there hides nothing.
+            if matched[j] and probability[j] >= 0.6 and center[j, 2] < center[i, 2] - 1.0:
+                most = larger(most, common(box, i, box, j) / own)
+        h[i] = most
+        own = area_of(uncut, i)
+        v[i] = area_of(box, i) / (larger(own, 1e-9) if own == own else 1e-9)
+        # What overtakes comes into view from the side; higher above the road, it may have hung there unseen.
+        f[i] = (
+            is_new[i] and probability[i] >= min_probability and most < 0.15 and center[i, 2] < APPEAR_RANGE_M
+            and box[i, 0] >= border and box[i, 2] <= width - border and not bottom[i] > 0.6
+        )
+    return hidden, visible, fresh
+
+
+def objects_camera_misses(
+    scene, pairing, const double[:] hidden, const double[:] visible, appeared, double[:, ::1] habits, settings
+):
+    """Judge LiDAR objects that the camera should box.
+
+    Args:
+        scene, pairing, settings: as above.
+        hidden, visible: (M,) from `objects_in_view`.
+        appeared: (M,) whether it stood up in the open.
+        habits: (HABITS, capacity) of the objects; written.
+
+    Returns:
+        (2, M) surprisal, nats; for how long both held it, s; and (M,) whether they did.
+    """
+    t, seen, detections = scene.tracks, scene.objects, scene.frame.detections
+    cdef const Py_ssize_t[:] slot = seen.slot
+    cdef const double[:, :] box = scene.object_boxes, center = seen.center, size = seen.size, tracks = t.xyxy
+    cdef const double[:, :] velocity = seen.velocity
+    cdef const double[:] probability = seen.probability, held_s = scene.camera_held_s, last = t.score
+    cdef const double[:] own_box = pairing.own_box, any_box = pairing.any_box, boxed = pairing.boxed
+    cdef const double[:] scores = _scores(detections)
+    cdef const long long[:] label = seen.label, box_of = pairing.box_of
+    cdef const unsigned char[:] matched = flags(seen.matched), is_new = flags(seen.is_new), stood_up = flags(appeared)
+    cdef const unsigned char[:] orphan = _orphans(scene, settings)
+    cdef bint looked = detections is not None, classified = scene.objects_are_classified
+    cdef double from_s = settings.held_s, max_hidden = settings.max_hidden, min_height = settings.min_height_px
+    cdef double max_range = settings.max_range_m, border = settings.edge_px
+    cdef double min_probability = settings.min_probability
+    cdef double dt = scene.dt_s, keep = exp(-dt), keep_lapses = exp(-dt / 2.0)
+    cdef double width = scene.image_size[0] if scene.image_size else 0.0, focal = scene.rig.camera.focal
+    cdef Py_ssize_t m = slot.shape[0], i, j, s
+    table, both = np.full((2, m), NAN), np.zeros(m, bool)
+    cdef double[:, ::1] out = table
+    cdef unsigned char[::1] was_held = both.view(np.uint8)
+    cdef double clear, short, left, rare, overlap
+    cdef bint held, told, orphaned, other
+    cdef int beside
+    for i in range(m):
+        s = slot[i]
+        if is_new[i]:
+            begin(habits, s)
+        out[1, i] = held_before(habits, s, held_s[i])
+        # Whatever the object's identity: an attack on one sensor may unsettle the other's tracks.
+        orphaned, left = False, 0.0
+        for j in range(orphan.shape[0]):
+            if orphan[j] and iou_of(tracks, j, box, i) >= SURE:
+                orphaned, left = True, larger(left, last[j])
+        was_held[i] = held = out[1, i] >= from_s or orphaned
+        if stood_up[i] and not held:
+            # What stands up in the open was not hidden a moment ago: half of it in view is enough to box it.
+            clear = hidden[i] < 2.0 * max_hidden
+        else:
+            clear = as_visible(hidden[i], habits[HIDDEN, s], held, max_hidden)
+        told = (
+            looked and matched[i] and probability[i] >= min_probability and center[i, 2] <= max_range
+            and visible[i] > 0.7 and box[i, 3] - box[i, 1] >= min_height
+            and box[i, 0] >= INSIDE_PX and box[i, 2] <= width - INSIDE_PX
+            and _stays(box, i, center, velocity, focal, width) and clear > 0
+            and (held or (visible[i] > 0.9 and box[i, 0] >= border and box[i, 2] <= width - border))
+        )
+        # A cluster as slim as a post is nothing that the camera has a class for.
+        told = told and (classified or held or (stood_up[i] and size[i, 0] >= 0.4))
+        beside = _people_beside(center, probability, label, i)
+        # Of two people side by side, one box often stands for both, and the more there are, the more go without.
+        clear *= larger(pow(0.8, beside), 0.6)
+        other = (own_box[i] if stood_up[i] or held else any_box[i]) < LEAST
+        if held and classified:
+            overlap = any_box[i] if beside > 0 and any_box[i] >= 0.35 else own_box[i]
+            short = short_of(overlap, habits[OVERLAP, s])
+        else:
+            # Clusters merge and break: how well one usually overlaps says little of the next.
+            short = other
+        if told:
+            if held:
+                # A detector lets go of what it hardly believed in.
+                rare = HELD * steady(habits, s, hidden[i]) * believed(left if orphaned else belief(habits, s))
+            elif stood_up[i]:
+                # A detector's false object of odds e^L is that rare, and no rarer.
+                rare = -log(larger(1.0 - probability[i], 1e-9))
+                rare = smaller(rare * (1.6 if label[i] >= 0 and RIGID[label[i]] else 1.0), RAREST)
+            else:
+                rare = STRAY
+            out[0, i] = rare * short * clear
+        learn(
+            habits, s, told, short > 0 and matched[i], out[1, i], boxed[i], hidden[i],
+            scores[box_of[i]] if box_of[i] >= 0 else NAN, dt, keep, keep_lapses,
+        )
+    return table, both
+
+
+cdef const double[:] _scores(detections):
+    return np.zeros(0) if detections is None else detections.score.astype(np.float64)
+
+
+cdef const unsigned char[:] _orphans(scene, settings):
+    """Return (N,) whether a track that both held was just lost; of none where LiDAR objects are clusters."""
+    t = scene.tracks
+    if not scene.objects_are_classified:
+        return np.zeros(0, np.uint8)
+    cdef const double[:] lidar_held_s = scene.lidar_held_s, held_s = t.held_s, missed_s = t.missed_s
+    cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted)
+    cdef double from_s = settings.held_s
+    cdef unsigned char[::1] o = np.zeros(held_s.shape[0], np.uint8)
+    cdef Py_ssize_t i
+    for i in range(o.shape[0]):
+        o[i] = not matched[i] and missed_s[i] < 1.0 and lidar_held_s[i] >= from_s and held_s[i] >= from_s and asserted[i]
+    return o
+
+
+cdef bint _stays(
+    const double[:, :] box, Py_ssize_t i, const double[:, :] center, const double[:, :] velocity, double focal,
+    double width,
+):
+    """Return whether an object is still in view in 0.3 s: the camera lets go of what rushes out."""
+    cdef double z = larger(center[i, 2], 1.0)
+    cdef double ahead_px = focal * (velocity[i, 0] - velocity[i, 1] * center[i, 0] / z) / z * 0.3
+    return box[i, 0] + ahead_px >= 0 and box[i, 2] + ahead_px <= width
+
+
+cdef int _people_beside(const double[:, :] center, const double[:] probability, const long long[:] label, Py_ssize_t i):
+    """Return how many people stand within 2 m of an object, if that is a person itself."""
+    cdef Py_ssize_t j
+    cdef int count = 0
+    if label[i] < 0 or RIGID[label[i]] or not probability[i] >= 0.5:
+        return 0
+    for j in range(label.shape[0]):
+        if j != i and label[j] >= 0 and not RIGID[label[j]] and probability[j] >= 0.5:
+            count += hypot(center[i, 0] - center[j, 0], center[i, 2] - center[j, 2]) < 2.0
+    return count
+
+
+def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] habits):
+    """Return (N,) how surely the camera just lost a track whose body raw clusters still show, nats; else NaN.
+
+    Clusters change identity with every sweep, so the track is what is followed, not they: bodies do not stand
+    on one another, and what fills the same width at the same range is what stood there before. Lost is also
+    what the camera's score fell from to where nobody acts on it.
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks and M clusters.
+        pairing: its `edgeguard.pairing.Pairing`.
+        bodies: (2, capacity) how tall each track's body is, metres, NaN unknown, and its range; written.
+        habits: (HABITS, capacity) how surely and steadily the camera held each track while it did; written.
+    """
+    t, seen, detections = scene.tracks, scene.objects, scene.frame.detections
+    cdef const Py_ssize_t[:] slot = t.slot
+    cdef const long long[:] object_of = pairing.object_of
+    cdef const unsigned char[:] is_new = flags(t.is_new), matched = flags(t.matched), cut = flags(scene.truncated)
+    cdef const double[:, :] box = t.xyxy, center = seen.center
+    cdef const double[:] score = t.score, missed_s = t.missed_s, overlap = pairing.object_overlap
+    cdef double focal = scene.rig.camera.focal, dt = scene.dt_s, asserted = scene.settings.asserted_confidence
+    cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0), follow = 1.0 - exp(-dt / 0.5)
+    cdef Py_ssize_t n = slot.shape[0], i, s
+    lost = np.full(n, NAN)
+    cdef double[::1] o = lost
+    cdef double usual, range_m, height_m, alone
+    cdef bint faint
+    for i in range(n):
+        s = slot[i]
+        if is_new[i]:
+            bodies[0, s] = NAN
+            begin(habits, s)
+        usual, alone = belief(habits, s), NAN
+        faint = score[i] < 0.5 * usual and score[i] < asserted
+        if matched[i] and not faint and object_of[i] >= 0 and overlap[i] >= SURE and not cut[i]:
+            range_m = larger(center[object_of[i], 2], 0.5)
+            height_m = (box[i, 3] - box[i, 1]) * range_m / focal
+            bodies[0, s] = height_m if isnan(bodies[0, s]) else bodies[0, s] + follow * (height_m - bodies[0, s])
+            bodies[1, s] = range_m
+        if (faint if matched[i] else missed_s[i] < 1.0) and isfinite(bodies[0, s]) and detections is not None:
+            alone = _stands_alone(scene, box, i, bodies[0, s], bodies[1, s], 0.5 * usual)
+        if (matched[i] and not faint) or isfinite(alone):
+            learn(habits, s, True, alone > 0, 0.0, 0.0, 0.0, score[i], dt, keep, keep_lapses)
+        o[i] = HELD * alone * believed(belief(habits, s)) * steady(habits, s, 1.0)
+    return lost
+
+
+cdef double _stands_alone(
+    scene, const double[:, :] tracks, Py_ssize_t i, double height_m, double range_m, double least
+):
+    """Return 1 where a lost track's body stands without a box of such a score, 0 with one; else NaN."""
+    seen, detections = scene.objects, scene.frame.detections
+    cdef const double[:, :] place = scene.object_boxes, center = seen.center
+    cdef const unsigned char[:] measured = flags(seen.matched)
+    cdef const double[:, :] boxes = detections.xyxy.astype(np.float64)
+    cdef const double[:] score = _scores(detections)
+    cdef const long long[:] road = objects.class_numbers(detections.class_names)[detections.class_id]
+    cdef double focal = scene.rig.camera.focal, bottom = scene.image_size[1] if scene.image_size else INFINITY
+    cdef double z, whole, both, small, alone = NAN
+    cdef Py_ssize_t j, d
+    for j in range(place.shape[0]):
+        z = larger(center[j, 2], 0.5)
+        # A cluster's middle jumps in range as parts of it come into view.
+        if not (measured[j] and _shared_width(tracks, i, place, j) >= 0.6 and fabs(log(z / range_m)) < 0.3):
+            continue
+        alone = 1.0
+        for d in range(boxes.shape[0]):
+            # A thing that the road has no class for is no answer, nor is a box that is hardly believed.
+            if road[d] < 0 or not score[d] >= least:
+                continue
+            small = larger(smaller(area_of(boxes, d), area_of(place, j)), 1e-9)
+            if not common(place, j, boxes, d) / small >= 0.5:
+                continue
+            # A box on a part of a body is that of a lesser one, farther off.
+            whole = smaller(focal * height_m / z, bottom - boxes[d, 1])
+            if log(larger(boxes[d, 3] - boxes[d, 1], 1.0)) > log(larger(whole, 1.0)) - 0.4:
+                return 0.0
+    return alone
+
+
+cdef double _shared_width(const double[:, :] a, Py_ssize_t i, const double[:, :] b, Py_ssize_t j):
+    """Return the intersection over union of two boxes' widths alone."""
+    cdef double both = larger(smaller(a[i, 2], b[j, 2]) - larger(a[i, 0], b[j, 0]), 0.0)
+    return both / larger(larger(a[i, 2], b[j, 2]) - smaller(a[i, 0], b[j, 0]), 1e-9)

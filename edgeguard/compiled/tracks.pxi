@@ -1,0 +1,107 @@
+# Camera tracks: how each lies in the image, and what single checks measure of it. Objects are handed over whole
+# and read here, because an array library's call for each line of these formulas costs a hundred times its arithmetic.
+
+cdef const unsigned char[:] flags(array):
+    """Return (N,) booleans as bytes."""
+    return array.view(np.uint8)
+
+
+cdef inline double clamped(double x, double low, double high):
+    """Return `x` kept to [low, high]; NaN stays."""
+    return smaller(larger(x, low), high)
+
+
+cdef double covered_share(double x0, double y0, double x1, double y1, const double[:, ::1] by):
+    """Return the largest share of a box that a box of `by` covers which stands lower in the image: that is nearer.
+
+    What overlaps it by 0.6 or more is its twin.
+    """
+    cdef double own = larger(x1 - x0, 0.0) * larger(y1 - y0, 0.0), most = 0.0, both
+    cdef Py_ssize_t j
+    for j in range(by.shape[0]):
+        if not by[j, 3] > y1 + 2.0:
+            continue
+        both = larger(smaller(x1, by[j, 2]) - larger(x0, by[j, 0]), 0.0)
+        both = both * larger(smaller(y1, by[j, 3]) - larger(y0, by[j, 1]), 0.0)
+        if both / union_of(own, area_of(by, j), both) < 0.6:
+            most = larger(most, both / larger(own, 1e-9))
+    return most
+
+
+cdef inline double row_covered(const double[:, :] boxes, Py_ssize_t i, const double[:, ::1] by):
+    return covered_share(boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3], by)
+
+
+def covered(const double[:, :] boxes, const double[:, ::1] by):
+    """Return (N,) the largest share of each of `boxes` that one of `by` covers which stands lower in the image."""
+    out = np.empty(boxes.shape[0])
+    cdef double[::1] o = out
+    cdef Py_ssize_t i
+    for i in range(boxes.shape[0]):
+        o[i] = row_covered(boxes, i, by)
+    return out
+
+
+cdef inline double held_after(double before_s, bint now, double dt):
+    """Return for how long something is held, s: it grows while it is, and fades half as fast."""
+    return clamped(before_s + (dt if now else -0.5 * dt), 0.0, 2.0)
+
+
+def views(t, image_size, double focal, double[::1] apart_s, double dt, double asserted_from):
+    """Return how each track lies in the image, as the attributes of `edgeguard.scene.Scene` of these names.
+
+    Args:
+        t: `edgeguard.tracking.camera.Tracks`, N of them.
+        image_size: width and height, pixels; None unknown.
+        focal: focal length, pixels; NaN unknown.
+        apart_s: (capacity,) how long each slot's track was lately nobody's duplicate, s; written.
+        dt: since the frame before, s.
+        asserted_from: confidence from which the camera claims a track.
+
+    Returns:
+        (N,) truncated; edge_px; size_range; duplicate; asserted; hidden; foot_hidden; (K, 4) occluders.
+    """
+    cdef const double[:, :] box = t.xyxy
+    cdef const double[:] confidence = t.confidence, missed_s = t.missed_s
+    cdef const long long[:] label = t.label, hits = t.hits
+    cdef const Py_ssize_t[:] slot = t.slot
+    cdef const unsigned char[:] matched = flags(t.matched), is_new = flags(t.is_new)
+    cdef Py_ssize_t n = box.shape[0], i, j, s, k = 0
+    cut, twin, claimed = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
+    lengths, cover = np.empty((4, n)), np.empty((n, 4))
+    cdef unsigned char[::1] truncated = cut.view(np.uint8), duplicate = twin.view(np.uint8)
+    cdef unsigned char[::1] asserted = claimed.view(np.uint8)
+    cdef double[:, ::1] length = lengths, by = cover
+    cdef double w = NAN, h = NAN, own, both, height
+    cdef bint twins
+    if image_size is not None:
+        w, h = image_size
+    for i in range(n):
+        s, height = slot[i], larger(box[i, 3] - box[i, 1], 1.0)
+        if w == w:
+            truncated[i] = box[i, 0] < 4 or box[i, 1] < 4 or box[i, 2] > w - 5 or box[i, 3] > h - 5
+        length[0, i] = smaller(box[i, 0], w - box[i, 2])
+        length[1, i] = NAN if truncated[i] else focal * HEIGHT[label[i]] / height
+        own, twins = larger(area_of(box, i), 1e-9), False
+        for j in range(n):
+            if confidence[j] > confidence[i]:
+                both = common(box, i, box, j)
+                twins = twins or both / union_of(area_of(box, i), area_of(box, j), both) > 0.5 or both / own > 0.8
+        if is_new[i]:
+            apart_s[s] = 0.0
+        # Two that were seen apart are two, however one covers the other now.
+        duplicate[i] = twins and apart_s[s] < 0.5
+        apart_s[s] = held_after(apart_s[s], matched[i] and not twins, dt)
+        asserted[i] = confidence[i] >= asserted_from and hits[i] >= 2 and not duplicate[i]
+        # What stands for a body: surely and lately seen, each once.
+        if not duplicate[i] and confidence[i] >= 0.3 and missed_s[i] <= 0.25:
+            for j in range(4):
+                by[k, j] = box[i, j]
+            k += 1
+    for i in range(n):
+        height = larger(box[i, 3] - box[i, 1], 1.0)
+        length[2, i] = row_covered(box, i, by[:k])
+        length[3, i] = covered_share(
+            box[i, 0], box[i, 3] - 0.05 * height, box[i, 2], box[i, 3] + 0.15 * height, by[:k]
+        )
+    return cut, lengths[0], lengths[1], twin, claimed, lengths[2], lengths[3], cover[:k]
