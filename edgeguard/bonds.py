@@ -20,7 +20,7 @@ _UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
-# A detector's box may sit half a car's length off, when it sees but one end; near by, less is a part of the range.
+# A detector that sees one end of a car may sit half its length off; near by, a share of the range.
 _OFF_M, _OFF = 2.0, 0.15
 _CLOSING_MPS = 30.0
 _FASTEST_MPS = 70.0
@@ -114,8 +114,8 @@ class Bonds:
     def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> U8:
         """(N, M) 1 where a track and an object are of two kinds, or were both seen, and not as one thing.
 
-        Beside the other's sure partner, or for a while before the track has had any. Then they are two things,
-        however well one covers the other now.
+        Beside the other's sure partner, or for a while before the track has had any. Then they are two
+        things, however well one covers the other now.
         """
         partner, track = self._partner[t.slot], self._track[seen.slot]
         held_ns, boxed_ns = self._partner_ns[t.slot], self._track_ns[seen.slot]
