@@ -3,18 +3,23 @@
 
 cimport cython
 import numpy as np
-from libc.math cimport INFINITY, NAN, erfc, exp, fabs, fmax, fmin, hypot, isfinite, isnan, log, pow, sqrt
+from libc.math cimport INFINITY, NAN, erfc, exp, fabs, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, sqrt
 from libc.stdlib cimport abs
 
 from edgeguard import objects
 
 # What is known of each class of road user, by class number.
+cdef const long long[::1] GROUP = objects.GROUP
 cdef const double[::1] HEIGHT = objects.HEIGHT
+cdef const double[::1] MAX_SPEED = objects.MAX_SPEED, MAX_ACCELERATION = objects.MAX_ACCELERATION
 cdef const unsigned char[::1] RIGID = objects.RIGID.view(np.uint8), SOLID = objects.SOLID.view(np.uint8)
 
 include "objects.pxi"
 include "tracks.pxi"
 include "habits.pxi"
 include "agreement.pxi"
+include "trends.pxi"
+include "motion.pxi"
+include "classes.pxi"
 include "points.pxi"
 include "images.pxi"
