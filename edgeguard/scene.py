@@ -409,9 +409,9 @@ class Scene:
         if cloud is None or builder.density is None:
             return None
         n, t = len(self.tracks), self.tracks
-        core = _core(t.xyxy)
+        middle = core(t.xyxy)
         out = Support(
-            expected=builder.density.expected(core),
+            expected=builder.density.expected(middle),
             size_range=self.size_range,
             on=np.zeros(n),
             before=np.zeros(n),
@@ -421,7 +421,7 @@ class Scene:
         )
         for i, reference in enumerate(self.size_range.tolist()):
             z, out.total[i] = loops.body_ranges(
-                cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *core[i].tolist()
+                cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *middle[i].tolist()
             )
             if not len(z):
                 continue
@@ -568,7 +568,7 @@ def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:
     return loops.in_view(xyz, matrix, *rig.camera.sides)
 
 
-def _core(xyxy: F64) -> F64:
+def core(xyxy: F64) -> F64:
     """Return the middle of boxes: their rims show what stands beside, above and below."""
     w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
     x0, y0, x1, y1 = xyxy.T

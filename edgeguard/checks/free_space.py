@@ -7,7 +7,8 @@ taken per column of the box, because a neighbour that fills one side of it stops
 other's: the score grows with the widest run of columns that are seen through, or with the share of all rays
 that pass, where that is more than windows let through: something slim in front may part what is open.
 
-Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the border;
+Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the
+image's upper or lower border;
 sideways motion faster than the gap between image and sweep allows to compare.
 Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and
 shop windows that show a vehicle, netting, boxes wider than what they hold.
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects
@@ -43,6 +45,8 @@ _NATS_PER_SHARE = 25.0
 _CERTAIN = 8.0
 # A network's own false boxes are common up to here and rare from here.
 _DOUBTFUL, _SURE = 0.4, 0.6
+# Nearer to the image's upper or lower border than this, a box may be cut by it.
+_RIM_PX = 5.0
 
 
 class FreeSpaceSettings(Settings):
@@ -82,7 +86,7 @@ class FreeSpace:
         if cloud is None or cloud.height is None or support is None or scene.frame.points is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         stands = np.fmax(scene.foot_range, scene.size_range)
-        told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated
+        told = t.matched & scene.asserted & objects.SOLID[t.label] & self._footed(scene)
         told &= (stands <= s.max_range_m) & (support.total >= s.min_rays)
         # Where most rays do not come back at all, nothing was seen through.
         told &= support.total >= _COMES_BACK * support.expected
@@ -107,6 +111,14 @@ class FreeSpace:
                 {"open_width_share": width, "passed_share": share, "rays": rays, "stands_at_m": stands},
             )
         ]
+
+    def _footed(self, scene: Scene) -> NDArray[np.bool_]:
+        """(N,) whether a box ends above the image's lower border: where it stands, its sides do not tell."""
+        if scene.image_size is None:
+            return ~scene.truncated
+        box, (_, h) = scene.tracks.xyxy, scene.image_size
+        inside: NDArray[np.bool_] = (box[:, 1] >= _RIM_PX) & (box[:, 3] <= h - _RIM_PX)
+        return inside
 
     def _seen_through(
         self, scene: Scene, cloud: Cloud, box: F64, beyond: float, length: float

@@ -5,10 +5,13 @@ discard its returns takes a body away, but cannot give back the road that the bo
 shadow, a patch of directions from which nothing returns. Each image cell is compared with the returns that
 its row usually gives; connected empty cells are a hole. Its foot on the ground gives its range, and so its
 size. A hole as large as a body that opened between two sweeps, where directions had returns until now, is the
-score; it is followed for as long as it stays open.
+score; it is followed for as long as it stays open. A second score needs no hole: a track that camera and
+LiDAR both held, and that goes from both in one moment with nothing before it. Sensors lapse, but not
+together: a body that leaves is hidden by another, leaves over the image's side, or is still there for one.
 
 Unobservable: no ground seen, above the horizon, beyond range, beside the corridor ahead, in rows that the
-LiDAR does not reach or that a wet road empties.
+LiDAR does not reach or that a wet road empties. For tracks: held by one sensor only, hidden, few returns, at
+the image's side.
 Benign look-alikes: puddles and wet road (flat, so low in the image, and they come gradually), dark bodies
 without a return (gradually too), a drop-off, a lost packet (gone with the next sweep). An attack already
 under way when the drive begins is taken for one of these.
@@ -26,16 +29,19 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.sight import CELL_PX, Sight
 from edgeguard.types import F32, U8, Channel
+from edgeguard.vanishing import LEFT, Vanishing
 from edgeguard.verdict import Cause, SubjectKind
 
 _SUBJECT = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _OPENED = 7.5
 _STANDING = 1.0
+_VANISHED = 8.0
 # Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
 _WINDOW = 3
 _MIN_EXPECTED = 4.0
@@ -75,7 +81,7 @@ class _Hole(NamedTuple):
 
 
 class LidarRemoval:
-    """See the module. Its subject is the LiDAR stream."""
+    """See the module. Subjects are the LiDAR stream and camera tracks."""
 
     name = "lidar_removal"
     needs = frozenset({Channel.LIDAR})
@@ -89,23 +95,36 @@ class LidarRemoval:
         self._opened: U8 | None = None
         self._before: deque[U8] = deque(maxlen=_MEMORY_SWEEPS)
         self._hole = _Hole()
+        self._vanishing = Vanishing()
 
     def score(self, scene: Scene) -> list[Scores]:
+        return [self._stream(scene), self._tracks(scene)]
+
+    def _tracks(self, scene: Scene) -> Scores:
+        left = self._vanishing.follow(scene)
+        t = scene.tracks
+        return Scores(
+            SubjectKind.TRACK,
+            t.id,
+            _VANISHED * clamp(1.0 - left / LEFT, 0.0, 1.0),
+            (Cause.UNKNOWN,) * len(t),
+            {"returns_left": left, "missed_s": t.missed_s, "track_range_m": scene.size_range},
+        )
+
+    def _stream(self, scene: Scene) -> Scores:
         usual = scene.usual_returns
         if scene.sight is None or scene.ground is None or usual is None:
-            return [Scores.unobservable(SubjectKind.STREAM, _SUBJECT)]
+            return Scores.unobservable(SubjectKind.STREAM, _SUBJECT)
         if scene.new_sweep or not self._before:
             self._hole = self._find(scene, scene.sight[0], usual)
         hole = self._hole
-        return [
-            Scores(
-                SubjectKind.STREAM,
-                _SUBJECT,
-                np.array([hole.score]),
-                (Cause.LIDAR,),
-                {name: np.array([value]) for name, value in hole._asdict().items() if name != "score"},
-            )
-        ]
+        return Scores(
+            SubjectKind.STREAM,
+            _SUBJECT,
+            np.array([hole.score]),
+            (Cause.LIDAR,),
+            {name: np.array([value]) for name, value in hole._asdict().items() if name != "score"},
+        )
 
     def _find(self, scene: Scene, now: Sight, usual: F32) -> _Hole:
         """Return the strangest hole in the corridor of a new sweep, and remember which have opened."""
@@ -157,6 +176,11 @@ class LidarRemoval:
         return best
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
+        if "missed_s" in measured:
+            return (
+                f"went from camera and LiDAR at once {measured['missed_s']:.1f} s ago, "
+                f"{measured['track_range_m']:.0f} m ahead in plain view: nothing stands there or before it"
+            )
         return (
             f"a hole of {measured['width_m']:.1f} m x {measured['height_m']:.1f} m opened in the sweep at "
             f"{measured['range_m']:.0f} m, with nothing there to make it"

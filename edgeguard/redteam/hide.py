@@ -50,7 +50,8 @@ class Hide:
         for margin in MARGINS:
             bgr = paint(image.bgr, target, margin, self._rng)
             if not still_there(target, view.with_image(bgr)):
-                return Altered(with_pixels(message, bgr), record, True)
+                # What the engine had lost without any paint, the paint does not hide.
+                return Altered(with_pixels(message, bgr), record, now is not None)
         return Altered(with_pixels(message, bgr), record, False)
 
 

@@ -50,6 +50,17 @@ def test_slim_posts_that_part_what_is_open_do_not_hide_that_it_is() -> None:
     assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
 
 
+def test_a_picture_that_the_side_of_the_image_cuts_is_seen_through() -> None:
+    phantom = Body(lambda t: (6.4, 8.5), solid=False, boxed=lambda t: t >= ONSET_S)
+    found = [(t, a) for t, a in alarms(drive([LEAD, phantom], 2.0)) if a.check == "free_space"]
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+
+
+def test_bodies_that_leave_over_the_side_are_not_seen_through() -> None:
+    left, right = Body(lambda t: (-3.5, 14.0 - 5.0 * t)), Body(lambda t: (4.0 + 2.0 * t, 9.0))
+    assert "free_space" not in by(alarms(drive([left, right], 2.5)))
+
+
 @pytest.mark.parametrize("weather", [None, rain])
 def test_a_picture_that_a_neighbour_covers_in_part_is_seen_by_this_check_alone(weather: object) -> None:
     phantom = Body(lambda t: (-1.3, 8.5), solid=False, boxed=lambda t: t >= ONSET_S)

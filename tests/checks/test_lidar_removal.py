@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from sweeps import LIDAR_HEIGHT, Body, Edit, alarms, by, drive, kitti, rain, wet
 
 from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
-from edgeguard.verdict import Cause, SubjectKind
+from edgeguard.types import Frame
+from edgeguard.verdict import Alarm, Cause, SubjectKind
 
 ONSET_S = 1.0
 LEAD = Body(lambda t: (0.0, 9.0))
+LEAD_ASIDE = Body(lambda t: (-3.4, 12.0))
 LOAD = Body(lambda t: (0.3, 12.0), (1.6, 1.3, 1.2), label=None)
 """A lost load, which no camera has a class for."""
 
@@ -61,6 +64,41 @@ def test_a_body_taken_from_both_sensors_at_once_leaves_its_shadow() -> None:
     lead = Body(lambda t: (0.3, 12.0), (1.6, 1.3, 1.2), boxed=lambda t: t < ONSET_S)
     found = [(t, a) for t, a in alarms(drive([lead], 2.0, removed(0.3, 11.0, 14.0)))]
     assert by(found) == {"lidar_removal"} and found[0][0] <= ONSET_S + 0.5
+
+
+def of_tracks(frames: Iterable[Frame]) -> list[tuple[float, Alarm]]:
+    found = alarms(frames)
+    return [(t, a) for t, a in found if a.check == "lidar_removal" and a.subject.kind is SubjectKind.TRACK]
+
+
+def test_a_car_too_far_for_its_shadow_goes_from_both_sensors_at_once() -> None:
+    parked = Body(lambda t: (3.0, 24.0), boxed=lambda t: t < ONSET_S)
+    found = of_tracks(drive([LEAD_ASIDE, parked], 2.0, removed(3.0, 23.0, 29.0)))
+    first, alarm = found[0]
+    assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.UNKNOWN and "at once" in alarm.reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "edit"),
+    [
+        (lambda t: t < ONSET_S, None),
+        (lambda t: True, removed(3.0, 23.0, 29.0)),
+        (lambda t: t < ONSET_S, removed(3.0, 23.0, 29.0, start=ONSET_S + 0.4)),
+    ],
+    ids=["camera lapses", "LiDAR lapses", "one after the other"],
+)
+def test_what_one_sensor_still_held_has_not_vanished(
+    lost: Callable[[float], bool], edit: Edit | None
+) -> None:
+    parked = Body(lambda t: (3.0, 24.0), boxed=lost)
+    assert not of_tracks(drive([LEAD_ASIDE, parked], 2.2, edit))
+
+
+def test_cars_that_pass_behind_others_or_out_of_view_have_not_vanished() -> None:
+    behind = Body(lambda t: (6.0 - 5.0 * t, 20.0), boxed=lambda t: abs(6.0 - 5.0 * t + 1.0) > 3.5)
+    truck = Body(lambda t: (-0.5, 12.0), (2.5, 3.0, 4.0), "truck")
+    passing = Body(lambda t: (-3.5, 18.0 - 8.0 * t), boxed=lambda t: 18.0 - 8.0 * t > 5.0)
+    assert not of_tracks(drive([truck, behind, passing], 2.5))
 
 
 def puddle(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
