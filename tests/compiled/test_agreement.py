@@ -63,8 +63,8 @@ def held_then_missed(overlap: np.ndarray, hidden: np.ndarray, confidence: float 
         other = SimpleNamespace(id=np.array([7]), matched=yes, center=np.array([[0.0, 1, 15]]))
         scene = SimpleNamespace(
             tracks=track, objects=other, object_boxes=box, asserted=yes, truncated=no,
-            hidden=hidden[i : i + 1], occluders=np.zeros((0, 4)), edge_px=np.array([150.0]), size_range=np.array([15.0]),
-            range=np.array([15.0]), lidar_held_s=np.array([held_s]), dt_s=0.1,
+            hidden=hidden[i : i + 1], occluders=np.zeros((0, 4)), edge_px=np.array([150.0]),
+            size_range=np.array([15.0]), range=np.array([15.0]), lidar_held_s=np.array([held_s]), dt_s=0.1,
         )  # fmt: skip
         pairing = SimpleNamespace(
             object_of=np.array([0 if own else -1]), object_overlap=np.array([own]), own_object=np.array([own])
