@@ -32,7 +32,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     cdef const long long[:] label = t.label
     cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), is_new = flags(t.is_new)
     cdef double dt = scene.dt_s, memory_s = settings.memory_s, window_s = settings.window_s, prior = settings.prior
-    cdef double min_detections = settings.min_detections, keep = exp(-dt / memory_s), follow = 1.0 - exp(-dt)
+    cdef double min_detections = settings.min_detections, keep = exp(-dt / memory_s), follow = 1.0 - exp(-dt / 0.3)
     cdef Py_ssize_t n = slot.shape[0], groups = counts.shape[1], i, s, g, h, group
     table = np.full((4, n), NAN)
     cdef double[:, ::1] out = table
@@ -42,9 +42,10 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
         s, group = slot[i], GROUP[label[i]]
         shape = log(larger(box[i, 2] - box[i, 0], 1.0) / larger(box[i, 3] - box[i, 1], 1.0))
         # Whoever walks past a car may take over its track, and its box is not of the shape that was known of the
-        # old class. A flip leaves the box as it is.
+        # old class; a flip leaves the box as it is. Gait changes a person's width by a half, and a car that turns
+        # does within a second: another body by more.
         if is_new[i] or (
-            matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and fabs(shape - called[SHAPE, s]) > 0.35
+            matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and fabs(shape - called[SHAPE, s]) > 0.5
         ):
             for g in range(groups):
                 counts[s, g] = 0.0
