@@ -96,7 +96,7 @@ class Bonds:
         return found
 
     def range_m(self, stamp_ns: int, slots: Slots) -> F64:
-        """Return (S,) where the LiDAR last held tracks, moved on to `stamp_ns`, metres; NaN if not of late."""
+        """Return (S,) range at which LiDAR lately held tracks, moved on to now, metres; NaN if it did not."""
         ago_s = seconds(stamp_ns - self._range_ns[slots])
         held = (self._range_ns[slots] > 0) & (ago_s < _MEMORY_S)
         now_m = np.maximum(self._range_m[slots] + self._rate_mps[slots] * np.minimum(ago_s, _MEMORY_S), 1.0)
