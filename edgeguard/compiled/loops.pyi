@@ -272,3 +272,33 @@ def flow_surprisal(
 def patch_energy(cells: F32, boxes: F64, cell_px: float, share: float, least: int) -> F64: ...
 def alignment(picture: F32, at: I64, shifts: I64, weak: float) -> tuple[F64, int]: ...
 def outside(cells: F32, windows: I64) -> F32: ...
+
+# rendering.pxi
+def paint(
+    bgr: U8,
+    inverse_depth: F32,
+    owner: _I32,
+    glow: F32 | None,
+    patch: U8,
+    mask: U8,
+    x0: int,
+    y0: int,
+    a: float,
+    b: float,
+    c: float,
+    who: int,
+    shine: float,
+    cover: U8 | None,
+    solid: int,
+) -> None: ...
+def cast(
+    rays: F32,
+    to_box: F32,
+    low: F32,
+    high: F32,
+    reflectivity: float,
+    who: int,
+    range_m: F32,
+    intensity: F32,
+    owner: _I32,
+) -> None: ...
