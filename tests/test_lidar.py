@@ -33,7 +33,8 @@ def heights(xyz: F32) -> F32:
 
 def clusters_of(xyz: F32) -> Clusters:
     uv, _ = CAMERA.project(xyz)
-    found, occupied = cluster(xyz, uv, heights(xyz), heights(xyz) > 0.25, SETTINGS)
+    u, v = np.ascontiguousarray(uv.T)
+    found, occupied = cluster(xyz, u, v, heights(xyz), heights(xyz) > 0.25, SETTINGS)
     assert occupied.dtype == np.uint8
     return found
 
@@ -109,8 +110,8 @@ def test_few_points_make_no_cluster() -> None:
 @pytest.mark.parametrize("cell", [0.13, 0.3, 0.7])
 def test_cells_of_any_size_hold_the_rim_of_the_grid(cell: float) -> None:
     rim = np.array([[39.89, 0.0, 59.99], [-39.89, 0.0, 0.0]], np.float32).repeat(30, axis=0)
-    uv, height = np.zeros((60, 2), np.float32), np.ones(60, np.float32)
-    found, _ = cluster(rim, uv, height, height > 0.25, LidarSettings(cell_m=cell))
+    (u, v), height = np.zeros((2, 60), np.float32), np.ones(60, np.float32)
+    found, _ = cluster(rim, u, v, height, height > 0.25, LidarSettings(cell_m=cell))
     assert found.points.tolist() == [30, 30]
 
 

@@ -51,7 +51,7 @@ def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere()
 def test_what_stands_up_for_both_sensors_far_off_shows_but_its_lower_half() -> None:
     """A cluster wider than it is high."""
     picture = Body(lambda t: (-1.2, 24.0), solid=False, boxed=lambda t: t >= ONSET_S)
-    low, high = (24.0, 0.3, -LIDAR_HEIGHT + 0.2), (26.0, 2.1, -LIDAR_HEIGHT + 0.85)
+    low, high = (24.0, 0.3, -LIDAR_HEIGHT + 0.2), (26.0, 2.1, -LIDAR_HEIGHT + 1.15)
 
     def edit(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return spoofed(xyz, low, high, rng.random(len(xyz)) < 0.9) if t >= ONSET_S else xyz
