@@ -15,6 +15,8 @@ _GAP_S = 0.5
 _ALONE_M = 3.0
 _MIXED_M = 1.5
 _FAST_M = 4.0
+# And goes straight: so far aside it comes in a sweep, while the vehicle turns.
+_STRAIGHT_M = 1.5
 
 
 class Appearances:
@@ -44,8 +46,8 @@ class Appearances:
                 alike = (kind[rows][:, None] == kind[old][None, :]) | (kind[old] < 0)[None, :]
                 near = np.hypot(gap[..., 0], gap[..., 1]) < np.where(alike, _ALONE_M, _MIXED_M)
                 # What closes fast is followed one sweep behind itself.
-                fast = (np.abs(gap[..., 0]) < _ALONE_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M) & alike
-                alone = ~np.any(near | (fast & ~seen.matched[old]), axis=1)
+                fast = (np.abs(gap[..., 0]) < _STRAIGHT_M) & (np.abs(gap[..., 1]) < _ALONE_M + _FAST_M)
+                alone = ~np.any(near | (fast & alike & ~seen.matched[old]), axis=1)
             else:
                 alone = self._in_free_cells(scene, seen, rows)
             self._appeared[seen.slot[rows]] = alone

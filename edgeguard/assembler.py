@@ -7,6 +7,7 @@ how long to wait and when a camera counts as silent.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
@@ -90,37 +91,51 @@ class _Stream:
     """The latest messages of a paired stream, in order of arrival, and its rhythm."""
 
     def __init__(self) -> None:
-        self._messages: deque[_Stamped] = deque(maxlen=0)
+        self._messages: deque[tuple[int, int, _Stamped]] = deque()
+        self._by_stamp: list[tuple[int, int, _Stamped]] = []
+        self._size = 0
         self._intervals: deque[int] = deque(maxlen=9)
         self._period_ns = 0
+        self._arrivals = 0
 
     def add(self, message: _Stamped) -> None:
-        if self._messages and (interval := message.stamp_ns - self._messages[-1].stamp_ns) > 0:
+        stamp_ns = message.stamp_ns
+        if self._messages and (interval := stamp_ns - self._messages[-1][0]) > 0:
             self._intervals.append(interval)
             self._period_ns = sorted(self._intervals)[len(self._intervals) // 2]
-        self._messages.append(message)
+        # No two arrive as the same, so that messages themselves are never compared.
+        self._arrivals += 1
+        entry = stamp_ns, self._arrivals, message
+        self._messages.append(entry)
+        insort(self._by_stamp, entry)
+        self._cut()
 
     def resize(self, size: int) -> None:
         """Keep that many messages from now on."""
-        self._messages = deque(self._messages, maxlen=size)
+        self._size = size
+        self._cut()
+
+    def _cut(self) -> None:
+        while len(self._messages) > self._size:
+            del self._by_stamp[bisect_left(self._by_stamp, self._messages.popleft())]
 
     def nearest(self, stamp_ns: int, gap_ns: int) -> _Stamped | None:
         """The message nearest in stamp within the gap; of equals the earlier stamp, then the later come."""
-        found, best = None, (gap_ns + 1, 0)
-        for message in self._messages:
-            rank = (abs(message.stamp_ns - stamp_ns), message.stamp_ns)
-            if rank[0] <= gap_ns and (found is None or rank <= best):
-                found, best = message, rank
-        return found
+        by_stamp = self._by_stamp
+        at = bisect_left(by_stamp, (stamp_ns,))
+        best = by_stamp[at - 1] if at else None
+        if at < len(by_stamp) and (best is None or by_stamp[at][0] - stamp_ns < stamp_ns - best[0]):
+            best = by_stamp[bisect_left(by_stamp, (by_stamp[at][0] + 1,)) - 1]
+        return best[2] if best is not None and abs(best[0] - stamp_ns) <= gap_ns else None
 
     def settled(self, stamp_ns: int) -> bool:
         """Whether no message to come can be nearer: one is at or past the stamp, or the next will be further.
 
         Waiting for a message past the stamp alone would cost up to a period of the stream on every frame.
         """
-        newest = max((m.stamp_ns for m in self._messages), default=None)
-        if newest is None:
+        if not self._by_stamp:
             return False
+        newest = self._by_stamp[-1][0]
         return newest >= stamp_ns or 2 * (stamp_ns - newest) < self._period_ns
 
 

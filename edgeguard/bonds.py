@@ -20,9 +20,13 @@ _UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
 # How fast a range may change beyond what is known of it: a detector's box keeps its speed, a cluster's
 # middle jumps as parts of it come into view.
 _STRAY_MPS = 6.0
+# A detector that sees one end of a car may sit half its length off; near by, a share of the range.
+_OFF_M, _OFF = 2.0, 0.15
 _CLOSING_MPS = 30.0
 _FASTEST_MPS = 70.0
 _STEADY_S = 0.25
+# Both sensors looked for so long, and neither thing was the other.
+_STRANGERS_S = 0.25
 
 
 class Bonds:
@@ -99,7 +103,8 @@ class Bonds:
         ago_s = seconds(stamp_ns - self._range_ns[t.slot])
         known = (self._range_ns[t.slot] > 0) & (ago_s < _MEMORY_S)
         last = np.maximum(self._range_m[t.slot] + self._rate_mps[t.slot] * np.minimum(ago_s, _MEMORY_S), 1.0)
-        gate = 0.15 + (_STRAY_MPS if whole else _CLOSING_MPS) * ago_s / last
+        stray_mps = _STRAY_MPS if whole else _CLOSING_MPS
+        gate = np.minimum(_OFF, _OFF_M / last if whole else _OFF) + stray_mps * ago_s / last
         return (
             np.where(known, last, size_range),
             np.where(known, gate, _UNKNOWN if whole else _UNKNOWN_PART),
@@ -107,9 +112,10 @@ class Bonds:
         )
 
     def _rivals(self, stamp_ns: int, t: Tracks, seen: LidarObjects) -> U8:
-        """(N, M) 1 where a track and an object are of two kinds, or seen beside the other's sure partner.
+        """(N, M) 1 where a track and an object are of two kinds, or were both seen, and not as one thing.
 
-        Then they are two things, however well one covers the other now.
+        Beside the other's sure partner, or for a while before the track has had any. Then they are two
+        things, however well one covers the other now.
         """
         partner, track = self._partner[t.slot], self._track[seen.slot]
         held_ns, boxed_ns = self._partner_ns[t.slot], self._track_ns[seen.slot]
@@ -117,7 +123,8 @@ class Bonds:
         track_began = stamp_ns - np.round(t.age_s * 1e9).astype(np.int64)
         # A car's box is not borne out by a person that stands in it.
         person = _PERSON[seen.label] * (seen.label >= 0)
-        return loops.rivals(
+        strangers = ((partner < 0) & (t.age_s >= _STRANGERS_S))[:, None] & (seen.age_s >= _STRANGERS_S)
+        return strangers | loops.rivals(
             t.id, partner, held_ns, track_began, _VEHICLE[t.label],
             seen.id, track, boxed_ns, object_began, person,
         )  # fmt: skip

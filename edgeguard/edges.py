@@ -6,6 +6,7 @@ calibration by how well the two coincide; over time the same coincidence tells a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -55,8 +56,7 @@ def depth_cells(u: F32, v: F32, z: F32, size: tuple[float, float]) -> DepthCells
 
 def side_rims(cells: DepthCells) -> NDArray[np.int64]:
     """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
-    row, column = loops.side_jumps(cells.nearest, _MAX_RANGE_M, _JUMP).T
-    return np.column_stack([(column + 1) * _CELL_X, row * _CELL_Y + _CELL_Y // 2]) // STEP
+    return loops.side_rims(cells.nearest, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP)
 
 
 def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
@@ -67,11 +67,9 @@ def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
         z: (N,) metres ahead of its points.
         height: (N,) metres above ground.
     """
-    body = np.zeros(cells.nearest.shape, bool)
-    body.ravel()[cells.cell[(height > _MIN_HEIGHT_M) & (z == cells.nearest.ravel()[cells.cell])]] = True
-    far, near = cells.nearest[:-1], cells.nearest[1:]
-    y, x = np.nonzero((near < _MAX_RANGE_M) & (far > near * _JUMP) & (far < np.inf) & body[1:])
-    return np.column_stack([x * _CELL_X + _CELL_X // 2, (y + 1) * _CELL_Y]) // STEP
+    return loops.top_rims(
+        cells.nearest, cells.cell, z, height, _MIN_HEIGHT_M, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP
+    )
 
 
 def gradient(pixels: U8, *, down: bool) -> F32:
@@ -105,11 +103,11 @@ def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64])
     return loops.alignment(strength, at, shifts, _WEAK)
 
 
-def peak(profile: F64) -> float:
+def peak(profile: Sequence[float]) -> float:
     """Return where a profile is highest, between its samples (a parabola through the highest three)."""
-    i = int(np.argmax(profile))
+    i = max(range(len(profile)), key=profile.__getitem__)
     if i in (0, len(profile) - 1):
         return float(i)
     left, top, right = profile[i - 1 : i + 2]
     bend = left - 2 * top + right
-    return i + (0.5 * float((left - right) / bend) if bend < 0 else 0.0)
+    return i + (0.5 * (left - right) / bend if bend < 0 else 0.0)

@@ -107,13 +107,13 @@ class Clusters:
 
 
 def cluster(
-    xyz: F32, uv: F32, height: F32, above_ground: NDArray[np.bool_], settings: LidarSettings
+    xyz: F32, u: F32, v: F32, height: F32, above_ground: NDArray[np.bool_], settings: LidarSettings
 ) -> tuple[Clusters, U8]:
     """Group points above ground by connected cells seen from above.
 
     Args:
         xyz: (N, 3) points in the optical frame.
-        uv: (N, 2) their pixels.
+        u, v: (N,) their pixels.
         height: (N,) their heights above ground, metres.
         above_ground: (N,) whether they are clearly above it.
 
@@ -128,7 +128,7 @@ def cluster(
     count, label = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
     flat = np.asarray(label, np.int32).reshape(-1)
     low, high, box, bottom, many = loops.bodies(
-        xyz, uv, height, index, place, flat, count, s.min_cluster_points
+        xyz, u, v, height, index, place, flat, count, s.min_cluster_points
     )
     return Clusters(low, high, many, low[:, 2], box, bottom), occupied
 

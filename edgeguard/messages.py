@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from edgeguard.errors import MessageError
 from edgeguard.rig import CameraModel, pose_matrix
-from edgeguard.types import F32, F64, Detections, Detections3D, EgoMotion, Image, PointCloud, RadarTargets
+from edgeguard.types import (
+    F32,
+    F64,
+    I32,
+    Detections,
+    Detections3D,
+    EgoMotion,
+    Image,
+    PointCloud,
+    RadarTargets,
+)
 
 STAMP = slice(4, 12)
 """Where a header's stamp stands in a serialised message: behind the encapsulation."""
@@ -305,16 +315,31 @@ def detections(msg: Any, known: tuple[str, ...] = ()) -> Detections:
     for i, d in enumerate(msg.detections):
         center = d.bbox.center
         position = getattr(center, "position", center)
-        values[i] = position.x, position.y, d.bbox.size_x, d.bbox.size_y, center.theta
+        values[i] = position.x, position.y, center.theta, d.bbox.size_x, d.bbox.size_y
         score[i], class_id[i] = _best(d.results, names)
-    half, theta = values[:, 2:4] / 2, values[:, 4]
+    return upright_boxes(stamp_ns(msg.header), values, score, class_id, tuple(names))
+
+
+def upright_boxes(
+    stamp_ns: int, values: F64, score: F32, class_id: I32, names: tuple[str, ...]
+) -> Detections:
+    """Return `vision_msgs/BoundingBox2D`s as what flows.
+
+    Args:
+        stamp_ns: header stamp.
+        values: (N, 5) centre x and y, theta, size x and y: their order in the message.
+        score: (N,).
+        class_id: (N,).
+        names: the vocabulary.
+    """
+    half, theta = values[:, 3:] / 2, values[:, 2]
     if not np.isfinite(values).all() or (half < 0).any() or not np.isfinite(score).all():
         raise MessageError("Detection2DArray", "a box or score is not finite, or a size is negative")
     if theta.any():
         c, s = np.abs(np.cos(theta)), np.abs(np.sin(theta))
         half = np.stack([c * half[:, 0] + s * half[:, 1], s * half[:, 0] + c * half[:, 1]], axis=1)
     xyxy = np.concatenate([values[:, :2] - half, values[:, :2] + half], axis=1).astype(np.float32)
-    return Detections(stamp_ns(msg.header), xyxy, score, class_id, tuple(names))
+    return Detections(stamp_ns, xyxy, score, class_id, names)
 
 
 def detections_3d(msg: Any, known: tuple[str, ...] = ()) -> Detections3D:
@@ -323,13 +348,29 @@ def detections_3d(msg: Any, known: tuple[str, ...] = ()) -> Detections3D:
     values, score, class_id = np.empty((n, 10)), np.empty(n, np.float32), np.empty(n, np.int32)
     for i, d in enumerate(msg.detections):
         p, q, size = d.bbox.center.position, d.bbox.center.orientation, d.bbox.size
-        values[i] = p.x, p.y, p.z, size.x, size.y, size.z, q.x, q.y, q.z, q.w
+        values[i] = p.x, p.y, p.z, q.x, q.y, q.z, q.w, size.x, size.y, size.z
         score[i], class_id[i] = _best(d.results, names)
-    if not np.isfinite(values).all() or (values[:, 3:6] < 0).any() or not np.isfinite(score).all():
-        raise MessageError("Detection3DArray", "a box or score is not finite, or a size is negative")
     stamp, frame = stamp_ns(msg.header), str(msg.header.frame_id)
-    boxes = values[:, :3], values[:, 3:6], values[:, 6:]
-    return Detections3D(stamp, frame, *boxes, score, class_id, tuple(names))
+    return oriented_boxes(stamp, frame, values, score, class_id, tuple(names))
+
+
+def oriented_boxes(
+    stamp_ns: int, frame_id: str, values: F64, score: F32, class_id: I32, names: tuple[str, ...]
+) -> Detections3D:
+    """Return `vision_msgs/BoundingBox3D`s as what flows.
+
+    Args:
+        stamp_ns: header stamp.
+        frame_id: coordinate frame of the boxes.
+        values: (N, 10) position, quaternion x, y, z, w and size: their order in the message.
+        score: (N,).
+        class_id: (N,).
+        names: the vocabulary.
+    """
+    if not np.isfinite(values).all() or (values[:, 7:] < 0).any() or not np.isfinite(score).all():
+        raise MessageError("Detection3DArray", "a box or score is not finite, or a size is negative")
+    parts = values[:, :3], values[:, 7:], values[:, 3:7]
+    return Detections3D(stamp_ns, frame_id, *parts, score, class_id, names)
 
 
 def _best(results: Any, names: dict[str, int]) -> tuple[float, int]:

@@ -34,9 +34,10 @@ class MonitorSettings(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     levels: LevelSettings = LevelSettings()
     calibration: str = Field(
-        "none",
+        "default",
         description="thresholds measured on clean drives by `edgeguard calibrate`: a name under "
-        "calibration/, a path, or none, which trusts that scores are the surprisals they claim to be",
+        "calibration/, a path, or none, which trusts that scores are the surprisals they claim to be; "
+        "default was measured on other vehicles and fits every rig and engine until there is one of yours",
     )
 
 

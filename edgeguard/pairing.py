@@ -14,7 +14,8 @@ from edgeguard.types import F64, I64, U8
 MIN_OVERLAP, SURE_OVERLAP = loops.MIN_OVERLAP, loops.SURE_OVERLAP
 _SAME = 0.45
 _LOYALTY = 0.3
-_SIZE_GATE = 0.2
+# A box's height tells its own thing's range to an eighth, where its partner is whole; parts are off by more.
+_SIZE_GATE, _PART_SIZE_GATE = 0.125, 0.2
 _FITS = 0.6
 _RESIZED = 0.4
 
@@ -82,7 +83,7 @@ def pair(
     now = measured.view(np.uint8)
     by_track, apart = loops.agreement(
         tracks, track_range, range_gate, fit_gate, box_range, objects, object_range, now,
-        _FITS, _SIZE_GATE, _RESIZED, whole,
+        _FITS, _SIZE_GATE if whole else _PART_SIZE_GATE, _RESIZED, whole,
     )  # fmt: skip
     # Known to be two things: only a box that fits well says that identities slipped.
     plain, overlap, value = loops.offers(

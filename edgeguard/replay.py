@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from typing import Any, Protocol, TextIO
 
 from edgeguard import __version__, report, snapshot
 from edgeguard.assembler import AssemblerSettings, FrameAssembler
-from edgeguard.bags import BagItem, BagReader
+from edgeguard.bags import BagItem, BagReader, load_definitions
 from edgeguard.bags.skipped import skipped_checks
 from edgeguard.bags.snapshots import first_snapshot
 from edgeguard.config import read_parameters, validate
@@ -116,7 +117,7 @@ def replay(
         EdgeGuardError: the recording, the engine, the parameters or the folder cannot be used.
     """
     settings = settings or ReplaySettings()
-    report.require_libraries()
+    report.load()
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag, topics=topics, partial=partial))
         detector = _detector(reader, settings, engine, stack)
@@ -140,6 +141,16 @@ def replay(
         report.write_report(results.folder / REPORT, drive.record, summary)
         results.commit()
     return summary
+
+
+def load() -> None:
+    """Load what a replay otherwise loads on its way: processes forked from this one then have it.
+
+    Raises:
+        EdgeGuardError: the report's libraries are not installed.
+    """
+    report.load()
+    load_definitions()
 
 
 class _Drive:
@@ -340,6 +351,7 @@ def _monitor(settings: MonitorSettings, stack: ExitStack) -> Monitor:
     return Monitor(settings, engine=engine, second_engine=second)
 
 
+@lru_cache(maxsize=2)
 def _versions(*, with_engine: bool) -> dict[str, str]:
     versions = {"edgeguard": __version__}
     names = ["numpy", "opencv-python-headless", "scipy", "rosbags"]

@@ -98,19 +98,23 @@ class CameraModel:
         )
         return uv, inside
 
-    def project_by_column(self, xyz: F32, nearest: float) -> tuple[F32, F32, F32, F32, F32, NDArray[np.intp]]:
-        """Project points of the optical frame and sort those in the image by their column of pixels.
+    def view(self, xyz: F32, matrix: F64, nearest: float) -> tuple[F32, F32, F32, F32, NDArray[np.intp]]:
+        """Project points and sort those in the image by their column of pixels.
 
         Args:
-            xyz: (N, 3), metres.
+            xyz: (N, 3), metres, in any frame.
+            matrix: (4, 4) from that frame to the optical one.
             nearest: metres ahead up to which a point is left out.
 
         Returns:
-            (M, 3) points and (M, 2) pixels, by column; (M,) u, v, z of these; and (width + 1,) the index of
-            the first point of each column.
+            (M, 3) points of the optical frame, by column; (M,) u, v, z of these; and (width + 1,) the index
+            of the first point of each column.
         """
         if not self.is_distorted:
-            return loops.pinhole_by_column(xyz, self.k, self._cone, self.width, self.height, nearest)
+            return loops.pinhole_view(
+                xyz, matrix, *self.sides, self.k, self._cone, self.width, self.height, nearest
+            )
+        xyz = loops.in_view(xyz, matrix, *self.sides)
         return loops.by_column(xyz, *self.project(xyz), nearest, self.width)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -25,7 +25,7 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Detections, Frame, PointCloud
+from edgeguard.types import F32, F64, U8, Detections, Frame
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
@@ -54,15 +54,14 @@ class Cloud:
 
     Attributes:
         xyz: (M, 3) optical frame, metres; sorted by column of pixels.
-        uv: (M, 2) pixels.
-        u, v, z: (M,) columns of these, as one run of memory each.
+        u, v: (M,) pixels.
+        z: (M,) of `xyz`, as one run of memory.
         height: (M,) above ground, metres; None where no ground was found.
         above: (M,) whether a point is clearly above it; None likewise.
         start: (width + 1,) index of the first point of each column of pixels.
     """
 
     xyz: F32
-    uv: F32
     u: F32
     v: F32
     z: F32
@@ -70,15 +69,13 @@ class Cloud:
     above: NDArray[np.bool_] | None
     start: NDArray[np.intp]
 
-    @classmethod
-    def of(cls, xyz: F32, camera: CameraModel) -> Cloud:
-        """Keep those of (N, 3) points of the optical frame that are in the image."""
-        xyz, uv, u, v, z, start = camera.project_by_column(xyz, _MIN_DEPTH_M)
-        return cls(xyz, uv, u, v, z, None, None, start)
-
     def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return indices of the points inside one `xyxy` box."""
         return loops.in_box(self.u, self.v, self.start, *box.tolist())
+
+    def uv(self, index: NDArray[np.intp]) -> F32:
+        """Return (K, 2) pixels of some of the points."""
+        return np.column_stack([self.u[index], self.v[index]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,23 +252,25 @@ class Scene:
         rig, builder = self.frame.rig, self._builder
         if self.frame.points is None or rig is None:
             return None
-        xyz = _in_view(self.frame.points, rig, self.settings.max_points)
-        if xyz is None:
+        sweep = self.frame.points
+        matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
+        if matrix is None:
             return None
-        cloud = Cloud.of(xyz, rig.camera)
+        thinned = sweep.xyz[:: max(-(-len(sweep) // self.settings.max_points), 1)]
+        xyz, u, v, z, start = rig.camera.view(thinned, matrix, _MIN_DEPTH_M)
         if self.new_sweep or builder.ground is None:
-            ground = fit_ground(cloud.xyz, builder.ground)
+            ground = fit_ground(xyz, builder.ground)
             # A plane that no longer fits is found afresh before it is given up.
-            builder.ground = ground if ground is not None else fit_ground(cloud.xyz, None)
+            builder.ground = ground if ground is not None else fit_ground(xyz, None)
         if builder.density is not None and self.new_sweep:
-            builder.density.update(cloud.u, cloud.v)
-        if builder.ground is None:
-            return cloud
-        lidar = self.settings.lidar
-        height, above = loops.heights(
-            cloud.xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
-        )
-        return replace(cloud, height=height, above=above)
+            builder.density.update(u, v)
+        height = above = None
+        if builder.ground is not None:
+            lidar = self.settings.lidar
+            height, above = loops.heights(
+                xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
+            )
+        return Cloud(xyz, u, v, z, height, above, start)
 
     @cached_property
     def _depth_cells(self) -> edges.DepthCells | None:
@@ -303,7 +302,7 @@ class Scene:
         cloud, builder = self.cloud, self._builder
         if cloud is None or cloud.height is None or cloud.above is None:
             return None
-        found, occupied = cluster(cloud.xyz, cloud.uv, cloud.height, cloud.above, self.settings.lidar)
+        found, occupied = cluster(cloud.xyz, cloud.u, cloud.v, cloud.height, cloud.above, self.settings.lidar)
         before = builder.last_occupied
         if self.new_sweep:
             builder.last_occupied = occupied
@@ -408,36 +407,23 @@ class Scene:
         cloud, builder = self.cloud, self._builder
         if cloud is None or builder.density is None:
             return None
-        n, t = len(self.tracks), self.tracks
+        t = self.tracks
         middle = core(t.xyxy)
-        out = Support(
-            expected=builder.density.expected(middle),
-            size_range=self.size_range,
-            on=np.zeros(n),
-            before=np.zeros(n),
-            behind=np.zeros(n),
-            total=np.zeros(n),
-            foreground=np.full(n, np.nan),
+        on, before, behind, total, foreground = loops.body_support(
+            cloud.u,
+            cloud.v,
+            cloud.z,
+            cloud.above,
+            cloud.start,
+            middle,
+            self.size_range,
+            _SUPPORT_BAND + objects.SIZE_SIGMA[t.label],
+            objects.LENGTH[t.label],
+            _THICKNESS,
+            _ENOUGH_RETURNS,
         )
-        for i, reference in enumerate(self.size_range.tolist()):
-            z, out.total[i] = loops.body_ranges(
-                cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *middle[i].tolist()
-            )
-            if not len(z):
-                continue
-            z.sort()
-            near = loops.nearest_body(z, 3.0, 0.3, _THICKNESS, _ENOUGH_RETURNS)
-            if near == near:
-                out.foreground[i] = near
-                spread = _SUPPORT_BAND + objects.SIZE_SIGMA[t.label[i]]
-                if not math.isfinite(reference) or abs(math.log(near / reference)) <= spread:
-                    reference = near
-            if math.isfinite(reference):
-                # One body: what lies about as far as its nearest face, and no further than it is long.
-                end = reference * _THICKNESS + 0.5 * float(objects.LENGTH[t.label[i]])
-                first, last = z.searchsorted(np.array([reference * 0.88, end], np.float32)).tolist()
-                out.before[i], out.on[i], out.behind[i] = first, last - first, len(z) - last
-        return out
+        expected = builder.density.expected(middle)
+        return Support(expected, self.size_range, on, before, behind, total, foreground)
 
     def lateral_m(self, xyxy: F64, range_m: F64) -> F64:
         """Return (N,) metres right of the optical axis of boxes' centres at given ranges."""
@@ -557,15 +543,6 @@ def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
 def covered_share(xyxy: F64, by: F64) -> F64:
     """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
     return boxes.covered(xyxy, by)
-
-
-def _in_view(sweep: PointCloud, rig: Rig, max_points: int) -> F32 | None:
-    """Points in the optical frame, without those behind the camera or clearly beside its view."""
-    matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
-    if matrix is None:
-        return None
-    xyz = sweep.xyz if len(sweep) <= max_points else sweep.xyz[:: -(-len(sweep) // max_points)]
-    return loops.in_view(xyz, matrix, *rig.camera.sides)
 
 
 def core(xyxy: F64) -> F64:

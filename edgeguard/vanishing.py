@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard import objects
-from edgeguard.compiled import loops
 from edgeguard.scene import Cloud, Scene, core
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY
@@ -90,7 +89,10 @@ class Vanishing:
         t, slot = scene.tracks, scene.tracks.slot[i]
         reach = self._range_m[slot] * _BEYOND + float(objects.LENGTH[t.label[i]])
         most = 0.0
-        for box in core(np.stack([t.xyxy[i], self._box[slot]])).tolist():
-            z, _ = loops.body_ranges(cloud.u, cloud.v, cloud.z, cloud.above, cloud.start, *box)
-            most = max(most, float(np.count_nonzero(z <= reach)))
+        for box in core(np.stack([t.xyxy[i], self._box[slot]])):
+            index = cloud.in_box(box)
+            near = cloud.z[index] <= reach
+            most = max(
+                most, float(np.count_nonzero(near if cloud.above is None else near & cloud.above[index]))
+            )
         return most / float(self._returns[slot])

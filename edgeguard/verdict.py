@@ -43,6 +43,7 @@ class Outcome(str, Enum):
 
 
 _OUTCOMES = tuple(o.value for o in Outcome)
+_COUNTS = "{" + ",".join(f'"{name}":%d' for name in _OUTCOMES) + "}"
 
 
 class SubjectKind(str, Enum):
@@ -131,6 +132,10 @@ class Coverage:
     def to_dict(self) -> dict[str, int]:
         return dict(zip(_OUTCOMES, (self.passed, self.failed, self.unobservable, self.skipped)))
 
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON; there is one for each check on each frame."""
+        return _COUNTS % (self.passed, self.failed, self.unobservable, self.skipped)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -171,13 +176,9 @@ class Verdict:
 
     def coverage_json(self) -> str:
         """Return what stands beside `to_json`: coverage and stage times, as one line."""
-        return _dumps(
-            {
-                "stamp_ns": self.stamp_ns,
-                "coverage": {k: v.to_dict() for k, v in self.coverage.items()},
-                "stage_ms": {k: round(v, 4) for k, v in self.stage_ms.items()},
-            }
-        )
+        coverage = ",".join([f"{_dumps(name)}:{c.to_json()}" for name, c in self.coverage.items()])
+        stages = _dumps({name: round(ms, 4) for name, ms in self.stage_ms.items()})
+        return f'{{"stamp_ns":{self.stamp_ns},"coverage":{{{coverage}}},"stage_ms":{stages}}}'
 
 
 def _round(value: float) -> float | None:
@@ -186,5 +187,4 @@ def _round(value: float) -> float | None:
     return float(f"{value:.6g}") if abs(value) != float("inf") and value == value else None
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode

@@ -20,11 +20,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
 from sensor_msgs.msg import Image as ImageMsg
 
 from edgeguard import messages
+from edgeguard.bags.boxes import BoxDecoder
 from edgeguard.bags.definitions import Decoder
 from edgeguard.errors import EdgeGuardError, MessageError
 from edgeguard.rig import CameraModel
 from edgeguard.rig_file import LoadedRig
-from edgeguard.types import Channel, Detections, Detections3D, Image
+from edgeguard.types import Channel, Image
 from ros_nodes import qos
 from ros_nodes.settings import MonitorInputs
 
@@ -45,13 +46,20 @@ _Row = tuple[str, type, QoSProfile, "Channel | None", Reader]
 def reader(kind: type, read: Callable[[Any], Any]) -> Reader:
     """Return what reads serialised messages of a type; `read` takes the message, its arrays being views."""
     decoder = Decoder(f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", "")
+    return _refusing(kind, lambda data: read(decoder.decode(memoryview(data))))
 
+
+def boxes_reader(kind: type) -> Reader:
+    """Return what reads serialised detections; a class keeps its number from message to message."""
+    return _refusing(kind, BoxDecoder(f"vision_msgs/msg/{kind.__name__}", "").read)
+
+
+def _refusing(kind: type, read: Reader) -> Reader:
     def from_wire(data: bytes) -> Any:
         try:
-            message = decoder.decode(memoryview(data))
+            return read(data)
         except SerdeError as e:
             raise MessageError(kind.__name__, str(e)) from e
-        return read(message)
 
     return from_wire
 
@@ -129,7 +137,6 @@ class MonitorSubscriptions:
 
         self._node = node
         self._sink = sink
-        self._names: dict[Channel, tuple[str, ...]] = {}
         self._times: dict[str, tuple[int, int, int]] = {}
         self._info = b""
         self._camera: CameraModel | None = None
@@ -139,7 +146,7 @@ class MonitorSubscriptions:
         radar_type, read_radar = radar_input(inputs.radar)
         vision = vision_msgs()
         boxes, boxes_3d = vision.Detection2DArray, vision.Detection3DArray
-        read_boxes, read_boxes_3d = reader(boxes, self._detections), reader(boxes_3d, self._lidar_detections)
+        read_boxes, read_boxes_3d = boxes_reader(boxes), boxes_reader(boxes_3d)
         read_points = reader(PointCloud2, functools.partial(messages.point_cloud, intensity=False))
         read_motion = reader(Odometry, messages.odometry)
         table: tuple[_Row, ...] = (
@@ -204,13 +211,3 @@ class MonitorSubscriptions:
             self._camera = self._read_info(data)
             self._info = content
         return self._camera
-
-    def _detections(self, msg: Any) -> Detections:
-        found = messages.detections(msg, self._names.get(Channel.DETECTIONS, ()))
-        self._names[Channel.DETECTIONS] = found.class_names
-        return found
-
-    def _lidar_detections(self, msg: Any) -> Detections3D:
-        found = messages.detections_3d(msg, self._names.get(Channel.LIDAR_DETECTIONS, ()))
-        self._names[Channel.LIDAR_DETECTIONS] = found.class_names
-        return found

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeguard.assembler import AssemblerSettings, FrameAssembler
+from edgeguard.assembler import AssemblerSettings, FrameAssembler, _Stream
 from edgeguard.config import validate
 from edgeguard.errors import ParameterError
 from edgeguard.rig import CameraModel
@@ -128,6 +128,23 @@ def test_the_nearest_sweep_within_the_gap_is_taken_in_whatever_order(offsets_ms,
         assert abs(frame.points.stamp_ns - stamp) == min(within) * MS
     else:
         assert frame.points is None
+
+
+@given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 6), st.integers(-2, 14), st.integers(0, 5))
+def test_the_nearest_is_the_earlier_of_two_as_near_and_the_later_come_of_equals(
+    stamps: list[int], size: int, stamp: int, gap: int
+) -> None:
+    stream = _Stream()
+    stream.resize(size)
+    arrived = [ego(s) for s in stamps]
+    for message in arrived:
+        stream.add(message)
+    kept = list(enumerate(arrived))[-size:]
+    within = [(abs(m.stamp_ns - stamp), m.stamp_ns, -i) for i, m in kept if abs(m.stamp_ns - stamp) <= gap]
+    expected = arrived[-min(within)[2]] if within else None
+    assert stream.nearest(stamp, gap) is expected
+    if kept and max(m.stamp_ns for _, m in kept) >= stamp:
+        assert stream.settled(stamp)
 
 
 def test_a_complete_frame_is_given_at_once() -> None:

@@ -25,7 +25,7 @@ import train_sim_detector as training
 from onnx import numpy_helper
 
 from edgeguard.engine import open_engine
-from edgeguard.engine.locate import data_dir
+from edgeguard.locate import data_dir
 from edgeguard.redteam.gradient.network import Network
 from edgeguard.redteam.gradient.printed import Trigger, found, held, trigger
 from edgeguard.redteam.gradient.printing import Light, put

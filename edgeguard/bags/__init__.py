@@ -1,7 +1,7 @@
 """rosbag2 recordings: read to the types that flow, copied, changed and written."""
 
 from edgeguard.bags.connection import Connection
-from edgeguard.bags.definitions import typestore
+from edgeguard.bags.definitions import load_definitions, typestore
 from edgeguard.bags.encode_objects import (
     to_camera_info_msg,
     to_detections_3d_msg,
@@ -29,6 +29,7 @@ __all__ = [
     "Connection",
     "RawMessage",
     "edited_point_cloud_msg",
+    "load_definitions",
     "to_camera_info_msg",
     "to_compressed_image_msg",
     "to_detections_3d_msg",

@@ -9,7 +9,7 @@ renamed a box's centre. Bags in sqlite3 before Iron hold no definitions, so the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -26,6 +26,17 @@ def typestore(*, old_vision_msgs: bool = False) -> Typestore:
     store = get_typestore(Stores.LATEST)
     store.register(_parsed(STANDARD | RADAR | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
     return store
+
+
+def load_definitions() -> None:
+    """Read the definitions that no recording needs to bring, so that the first one does not wait for it."""
+    _known()
+
+
+def published() -> Iterator[Typestore]:
+    """Yield the types with `vision_msgs` as published: since 3.0, then up to 2.x."""
+    yield _known()
+    yield _known(old_vision_msgs=True)
 
 
 def _parsed(layouts: Mapping[str, str]) -> Typesdict:
@@ -51,14 +62,23 @@ class Decoder:
         self.msgtype = msgtype
         is_vision = msgtype.startswith("vision_msgs/")
         self._stores = _layouts(msgtype, definition) if is_vision else [_holding(msgtype)]
+        self._generate()
+
+    def _generate(self) -> None:
+        """Have the code generated that reads the types: once, and not with the first message."""
         for store in self._stores:
-            if msgtype in store.fielddefs:
-                store.get_msgdef(msgtype)  # generated once, not with the first message
+            if self.msgtype in store.fielddefs:
+                store.get_msgdef(self.msgtype)
 
     @property
     def store(self) -> Typestore:
         """The types that the topic's messages are made of."""
         return self._stores[0]
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether `store` holds the types that the topic's messages are made of, and not a guess."""
+        return len(self._stores) == 1
 
     def decode(self, data: bytes | memoryview) -> object:
         """Return a message.
@@ -84,8 +104,14 @@ class Decoder:
 def _known(*, old_vision_msgs: bool = False) -> Typestore:
     """The types that EdgeGuard reads and no other: all of ROS 2's would take longer than a short drive."""
     store = get_typestore(Stores.EMPTY)
-    store.register(_parsed(STANDARD | RADAR | (VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4)))
+    store.register(_standard())
+    store.register(_parsed(VISION_UP_TO_2 if old_vision_msgs else VISION_SINCE_4))
     return _quick(store)
+
+
+@lru_cache(maxsize=1)
+def _standard() -> Typesdict:
+    return _parsed(STANDARD | RADAR)
 
 
 def _quick(store: Typestore) -> Typestore:
@@ -109,7 +135,7 @@ def _layouts(msgtype: str, definition: str) -> list[Typestore]:
         # A damaged definition is as good as none, and rosbags' parser raises whatever it meets.
         with suppress(Exception):
             return [_embedded(msgtype, definition)]
-    return [_known(), _known(old_vision_msgs=True)]
+    return list(published())
 
 
 @lru_cache(maxsize=16)
@@ -121,11 +147,10 @@ def _embedded(msgtype: str, definition: str) -> Typestore:
     if all(current.fielddefs.get(name, ((), ()))[1] == fields for name, (_, fields) in types.items()):
         return current
     store = get_typestore(Stores.EMPTY)
-    store.register(_parsed(STANDARD))
+    store.register(_standard())
     store.register(types)
     for name in types:
-        published = [_field_names(s, name) for s in (current, _known(old_vision_msgs=True))]
-        if _field_names(store, name) not in published:
+        if _field_names(store, name) not in [_field_names(s, name) for s in published()]:
             raise ValueError(f"{name} is laid out as in no release")
     return store
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from rosbags.serde import SerdeError
 
 from edgeguard import messages as convert
+from edgeguard.bags.boxes import DETECTIONS, DETECTIONS_3D, BoxDecoder
 from edgeguard.bags.connection import Connection
 from edgeguard.bags.definitions import Decoder
 from edgeguard.bags.storage import Storage
@@ -86,7 +87,6 @@ class BagReader:
         self.path, self.partial = Path(path), partial
         self._storage = Storage(self.path, partial=partial)
         self._decoders: dict[tuple[str, str], Decoder] = {}
-        self._names: dict[str, tuple[str, ...]] = {}
         self._camera: tuple[bytes, CameraModel] | None = None
         self._bad: Counter[tuple[str, str]] = Counter()
         self._topics: dict[Channel | str, str] = {}
@@ -161,7 +161,7 @@ class BagReader:
         try:
             return self.decoder(raw.connection).decode(raw.data)
         except SerdeError as e:
-            raise self._error(raw, "ends in its middle or is no such message", e) from e
+            raise self._error(raw, _CUT_SHORT, e) from e
 
     def value(self, raw: RawMessage) -> Value:
         """Return what a raw message of a chosen topic says."""
@@ -175,16 +175,11 @@ class BagReader:
         return self._camera[1]
 
     def _value(self, raw: RawMessage) -> Value:
-        msg, channel = self.decode(raw), raw.channel
+        decoder, channel = self.decoder(raw.connection), raw.channel
         try:
-            if channel == Channel.DETECTIONS:
-                found = convert.detections(msg, self._names.get(channel, ()))
-                self._names[channel] = found.class_names
-                return found
-            if channel == Channel.LIDAR_DETECTIONS:
-                found_3d = convert.detections_3d(msg, self._names.get(channel, ()))
-                self._names[channel] = found_3d.class_names
-                return found_3d
+            if isinstance(decoder, BoxDecoder):
+                return decoder.read(raw.data)
+            msg = self.decode(raw)
             if channel == CAMERA_INFO:
                 return convert.camera_model(
                     msg, rectified=convert.is_rectified(self._topics.get(Channel.CAMERA, ""))
@@ -192,6 +187,8 @@ class BagReader:
             if channel == TF_STATIC:
                 return convert.transforms(msg)
             return _SIMPLE[raw.connection.msgtype, channel == Channel.RADAR](msg)
+        except SerdeError as e:
+            raise self._error(raw, _CUT_SHORT, e) from e
         except MessageError as e:
             raise self._error(raw, "cannot be used", e) from e
 
@@ -199,7 +196,8 @@ class BagReader:
         """Return the decoder of a topic, with the types that its messages are made of."""
         key = connection.topic, connection.msgtype
         if key not in self._decoders:
-            self._decoders[key] = Decoder(connection.msgtype, connection.definition)
+            kind = BoxDecoder if connection.msgtype in (DETECTIONS, DETECTIONS_3D) else Decoder
+            self._decoders[key] = kind(connection.msgtype, connection.definition)
         return self._decoders[key]
 
     def _error(self, raw: RawMessage, problem: str, cause: Exception) -> BagError:
@@ -222,6 +220,7 @@ class BagReader:
         return False
 
 
+_CUT_SHORT = "ends in its middle or is no such message"
 _CHANNELS = {channel.value: channel for channel in Channel}
 _SIMPLE: dict[tuple[str, bool], Callable[[Any], Value]] = {
     ("sensor_msgs/msg/Image", False): convert.image,

@@ -14,8 +14,8 @@ from typing import Any
 import edgeguard
 from edgeguard.bench import cell as cells
 from edgeguard.bench.matrix import Cell, Drive
-from edgeguard.engine.locate import data_dir
 from edgeguard.errors import EdgeGuardError
+from edgeguard.locate import data_dir
 from edgeguard.monitor import MonitorSettings
 
 Progress = Callable[[int, int, str], None]

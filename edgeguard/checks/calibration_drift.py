@@ -19,12 +19,12 @@ Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from pydantic import Field
 
-from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.edges import STEP, coincidence, peak
@@ -104,15 +104,14 @@ class CalibrationDrift:
                     average.add(*coincidence(strength, rims, shifts), self._since_s, s.memory_s)
             self._since_s = 0.0
         # The shift that mends the bias is its opposite.
-        averages = (self._across, self._down)
-        self.bias_px = np.array([-STEP * a.shift(s) for a in averages])
-        self.bias_px[1] += _RIM_PX
-        focal = scene.rig.camera.k[(0, 1), (0, 1)] if scene.rig is not None else np.full(2, np.nan)
-        bias_deg = np.degrees(np.arctan(self.bias_px / focal))
-        told = ~np.isnan(bias_deg)
-        surprise = 0.5 * (bias_deg[told] / np.hypot(s.spread_deg, _NOISE_DEG)) ** 2
+        right, down = -STEP * self._across.shift(s), -STEP * self._down.shift(s) + _RIM_PX
+        k = scene.rig.camera.k if scene.rig is not None else np.full((3, 3), np.nan)
+        degrees = [math.degrees(math.atan(px / k[i, i])) for i, px in enumerate((right, down))]
+        surprises = [0.5 * (d / math.hypot(s.spread_deg, _NOISE_DEG)) ** 2 for d in degrees if d == d]
         # Two axes, two chances.
-        score = max(float(surprise.max()) - np.log(2.0), 0.0) if told.any() else np.nan
+        score = max(max(surprises) - math.log(2.0), 0.0) if surprises else float("nan")
+        self.bias_px = np.array([right, down])
+        bias_deg = np.array(degrees)
         return [
             Scores(
                 SubjectKind.STREAM,
@@ -142,7 +141,7 @@ class _Average:
         self._known_s = 0.0
 
     def add(self, profile: F64, outlines: int, dt_s: float, memory_s: float) -> None:
-        fade = float(np.exp(-dt_s / memory_s))
+        fade = math.exp(-dt_s / memory_s)
         self._profile = fade * self._profile + profile
         self._outlines = fade * self._outlines + outlines
         # While there is nothing to see, what was seen grows old.
@@ -152,15 +151,16 @@ class _Average:
         """Best shift, gradient pixels; NaN while unknown."""
         if self._known_s < s.min_s or self._outlines < s.min_outlines:
             return float("nan")
-        p, usual = self._profile, float(median(self._profile))
-        best = int(p.argmax())
-        beside = p[[i for i in (best - _BESIDE, best + _BESIDE) if 0 <= i < len(p)]].max()
-        lead = p[best] - usual
-        at_the_end = best in (0, len(p) - 1)
-        if at_the_end or lead < s.min_contrast * usual or beside - usual > _BROAD * lead:
+        p = self._profile.tolist()
+        top, usual = max(p), sorted(p)[len(p) // 2]
+        best, lead = p.index(top), top - usual
+        if best in (0, len(p) - 1) or lead < s.min_contrast * usual:
             return float("nan")
+        beside = max(p[i] for i in (best - _BESIDE, best + _BESIDE) if 0 <= i < len(p))
         # Where two shifts fit about alike, neither is known to be the one: in fog, a body's dark foot is a
         # stronger edge than its top.
-        summit = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] > p[2:])) + 1
-        rival = p[summit[np.abs(summit - best) > 2]].max(initial=0.0)
-        return peak(p) - _REACH if rival - usual < _AMBIGUOUS * lead else float("nan")
+        summits = (i for i in range(1, len(p) - 1) if p[i - 1] < p[i] > p[i + 1] and abs(i - best) > 2)
+        rival = max((p[i] for i in summits), default=0.0)
+        if beside - usual > _BROAD * lead or rival - usual >= _AMBIGUOUS * lead:
+            return float("nan")
+        return peak(p) - _REACH

@@ -33,8 +33,9 @@ _GROUPS = len(objects.GROUPS)
 _KINDRED = np.eye(_GROUPS)
 for _a, _b in (("person", "cycle"), ("cycle", "person")):
     _KINDRED[objects.GROUPS.index(_a), objects.GROUPS.index(_b)] = 0.5
-_RESHAPED = 0.35
-_SHAPE_MEMORY_S = 1.0
+# Gait changes a person's width by a half, and a car that turns does within a second: another body by more.
+_RESHAPED = 0.5
+_SHAPE_MEMORY_S = 0.3
 
 
 class ClassStabilitySettings(Settings):

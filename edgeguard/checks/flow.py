@@ -97,9 +97,8 @@ class Flow:
     def reset(self) -> None:
         self._last: U8 | None = None
         self._box = np.full((CAPACITY, 4), np.nan)
-        self._slip = np.zeros((CAPACITY, 2))
-        self._growth = np.zeros((CAPACITY, 3))
-        self._known_s = np.zeros(CAPACITY)
+        # Slip, px (2), explained and left variation, px², and growth, px (3), all fading; known for, s.
+        self._state = np.zeros((CAPACITY, 6))
 
     def score(self, scene: Scene) -> list[Scores]:
         t, s, slot = scene.tracks, self.settings, scene.tracks.slot
@@ -109,7 +108,7 @@ class Flow:
         before = np.where((seen & ~t.is_new)[:, None], self._box[slot], np.nan)
         self._box[slot] = np.where(seen[:, None], t.xyxy, np.nan)
         if gray is None or last is None or gray.shape != last.shape or not 0 < scene.dt_s <= _MAX_GAP_S:
-            self._known_s[:] = 0.0
+            self._state[:] = 0.0
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         size = np.minimum(t.width, t.height)
         usable = np.isfinite(before[:, 0]) & scene.asserted & (size >= s.min_size_px)
@@ -124,51 +123,33 @@ class Flow:
     def _add(
         self, scene: Scene, row: NDArray[np.intp], flow: F64, good: NDArray[np.bool_], before: F64
     ) -> None:
-        """Let the memory fade and add this frame's flow of the tracks in `row`."""
+        """Let the memory fade and add this frame's flow of the tracks in `row`; of others, forget all."""
         t = scene.tracks
-        fresh = np.ones(len(t), bool)
-        fresh[row] = False
-        slot = t.slot[row]
-        self._slip[t.slot[fresh]], self._growth[t.slot[fresh]] = 0.0, 0.0
-        self._known_s[t.slot[fresh]] = 0.0
-        fade = np.exp(-scene.dt_s / self.settings.memory_s)
-        moved = (t.xyxy[row, :2] + t.xyxy[row, 2:] - before[:, :2] - before[:, 2:]) / 2
-        slip = loops.slips(moved, flow, (good & _INSIDE).view(np.uint8), _BODY_SHARE)
-        self._slip[slot] = self._slip[slot] * fade + slip
-        self._growth[slot] = self._growth[slot] * fade + loops.growth(
-            t.xyxy[row], flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
+        slot, now = t.slot[row], t.xyxy[row]
+        state = self._state[slot]
+        state[:, :5] *= np.exp(-scene.dt_s / self.settings.memory_s)
+        state[:, :2] += loops.slips(now, before, flow, (good & _INSIDE).view(np.uint8), _BODY_SHARE)
+        state[:, 2:5] += loops.growth(
+            now, flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
         )
-        self._known_s[slot] += scene.dt_s
+        state[:, 5] += scene.dt_s
+        self._state[t.slot] = 0.0
+        self._state[slot] = state
 
     def _scores(self, scene: Scene, row: NDArray[np.intp]) -> Scores:
         t, s = scene.tracks, self.settings
-        slot, n = t.slot[row], len(t)
-        size = np.column_stack([t.width[row], t.height[row]])
-        slip = np.hypot(*(self._slip[slot] / np.hypot(s.box_noise * size, s.flow_noise_px)).T)
-        nu = s.tail
-        by_slip = np.maximum(0.0, 0.5 * nu * np.log1p(slip**2 / nu) - np.log(2.0))
-        explained, left, grown = self._growth[slot].T
-        plane = explained / np.maximum(explained + left, 1e-9)
-        by_plane = -s.plane_power * np.log(np.maximum(1.0 - plane, 1e-3)) - np.log(2.0)
-        by_plane = np.where(np.abs(grown) >= s.min_growth_px, np.maximum(by_plane, 0.0), np.nan)
-        told = self._known_s[slot] >= s.min_age_s
-
-        def spread(values: F64) -> F64:
-            full = np.full(n, np.nan)
-            full[row] = values
-            return full
-
+        full = np.full((5, len(t)), np.nan)
+        full[:, row] = loops.flow_surprisal(
+            self._state[t.slot[row]], t.xyxy[row], s.box_noise, s.flow_noise_px, s.tail, s.plane_power,
+            s.min_growth_px, s.min_age_s,
+        )  # fmt: skip
+        surprise, slip, plane, grown, is_plane = full
         return Scores(
             SubjectKind.TRACK,
             t.id,
-            spread(np.where(told, np.fmax(by_slip, by_plane), np.nan)),
-            (Cause.CAMERA,) * n,
-            {
-                "slip_sigma": spread(slip),
-                "plane_share": spread(np.where(np.isfinite(by_plane), plane, np.nan)),
-                "growth_px": spread(grown),
-                "is_plane": spread((by_plane > by_slip).astype(np.float64)),
-            },
+            surprise,
+            (Cause.CAMERA,) * len(t),
+            {"slip_sigma": slip, "plane_share": plane, "growth_px": grown, "is_plane": is_plane},
         )
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:

@@ -93,11 +93,7 @@ class FreeSpace:
         told &= support.before <= _IN_FRONT * support.total
         gap_s = abs(scene.frame.points.stamp_ns - scene.frame.stamp_ns) * 1e-9
         told &= np.abs(t.velocity[:, 0]) * gap_s <= s.max_slip * t.width
-        width, share, rays = (np.full(len(t), np.nan) for _ in range(3))
-        for i in np.flatnonzero(told):
-            beyond = float(stands[i] * (1.0 + s.range_margin))
-            length = float(objects.LENGTH[t.label[i]])
-            width[i], share[i], rays[i] = self._seen_through(scene, cloud, t.xyxy[i], beyond, length)
+        width, share, rays = self._seen_through(scene, cloud, stands, told)
         told &= rays >= s.min_rays
         open_share = np.maximum(width - _LOOSE, share - _GLASS)
         surprise = clamp(_NATS_PER_SHARE * open_share, 0.0, _CERTAIN)
@@ -120,21 +116,18 @@ class FreeSpace:
         inside: NDArray[np.bool_] = (box[:, 1] >= _RIM_PX) & (box[:, 3] <= h - _RIM_PX)
         return inside
 
-    def _seen_through(
-        self, scene: Scene, cloud: Cloud, box: F64, beyond: float, length: float
-    ) -> tuple[float, float, float]:
-        """Return the widest run of open columns (share of width), the share of rays passed, and rays."""
+    def _seen_through(self, scene: Scene, cloud: Cloud, stands: F64, told: NDArray[np.bool_]) -> F64:
+        """Return (3, N): widest run of open columns (share of width), share of rays passed, rays; or NaN."""
         assert cloud.height is not None
-        s, lidar = self.settings, scene.settings.lidar
-        x0, y0, x1, y1 = box.tolist()
-        w, h = x1 - x0, y1 - y0
-        inner = np.array([x0 + 0.05 * w, y0 + 0.1 * h, x1 - 0.05 * w, y1 - 0.1 * h])
-        index = cloud.in_box(inner)
-        index = index[:: 1 + len(index) // _MAX_RAYS]
-        return loops.seen_through(
-            cloud.u, cloud.z, cloud.height, index, inner[0], inner[2], beyond, length,
-            lidar.ground_tolerance_m, lidar.ground_slope, s.min_column_rays, s.seen_through, *_COLUMNS,
+        t, s, lidar = scene.tracks, self.settings, scene.settings.lidar
+        row = np.flatnonzero(told)
+        out = np.full((3, len(t)), np.nan)
+        out[:, row] = loops.seen_through(
+            cloud.u, cloud.v, cloud.z, cloud.height, cloud.start, _inner(t.xyxy[row]),
+            stands[row] * (1.0 + s.range_margin), objects.LENGTH[t.label[row]], lidar.ground_tolerance_m,
+            lidar.ground_slope, _MAX_RAYS, s.min_column_rays, s.seen_through, *_COLUMNS,
         )  # fmt: skip
+        return out
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (
@@ -142,3 +135,10 @@ class FreeSpace:
             f"({measured['passed_share']:.0%} of its rays), "
             f"where it should stand at {measured['stands_at_m']:.0f} m"
         )
+
+
+def _inner(xyxy: F64) -> F64:
+    """Return boxes without their rims, which show what stands beside, above and below."""
+    w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
+    inner: F64 = xyxy + np.column_stack([0.05 * w, 0.1 * h, -0.05 * w, -0.1 * h])
+    return inner

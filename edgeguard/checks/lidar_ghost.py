@@ -192,12 +192,12 @@ class LidarGhost:
             if grown[i]:
                 index = _stood_up(
                     cloud,
-                    index[sight.was_free(before, cloud.uv[index], cloud.z[index], closing_m)],
+                    index[sight.was_free(before, cloud.uv(index), cloud.z[index], closing_m)],
                     s.min_size_m,
                 )
             if not len(index) or not _was_empty(scene, occupied, cloud.xyz[index], passed_s):
                 continue
-            slot, uv = seen.slot[i], cloud.uv[index]
+            slot, uv = seen.slot[i], cloud.uv(index)
             come_m = sight.emerging_m(before, uv, cloud.z[index], focal, closing_m)
             part = box[i] if new[i] else np.concatenate([uv.min(axis=0), uv.max(axis=0)]).astype(np.float64)
             # What stands still comes out of cover as fast as the vehicle passes the cover by.

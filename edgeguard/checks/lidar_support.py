@@ -19,11 +19,13 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores, camera_or_lidar
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
-from edgeguard.types import F64, Channel
+from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
+# Of more returns than that, every second tells as much: the distribution's own width covers their noise.
 _ENOUGH = 500.0
 
 
@@ -62,8 +64,7 @@ class LidarSupport:
         told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated & (scene.hidden < 0.3)
         told &= (expected >= s.min_expected_points) & (support.size_range <= s.max_range_m)
         told &= support.before <= 0.3 * expected
-        surprise = np.full(len(t), np.nan)
-        surprise[told] = -np.log(np.maximum(_so_few(support.on[told], expected[told], s.dispersion), 1e-12))
+        surprise = loops.few_returns(support.on, expected, told.view(np.uint8), s.dispersion, _ENOUGH)
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -84,24 +85,3 @@ class LidarSupport:
             f"{measured['found_points']:.0f} LiDAR points where {measured['expected_points']:.0f} were "
             f"expected at {measured['size_range_m']:.0f} m"
         )
-
-
-def _so_few(found: F64, expected: F64, shape: float) -> F64:
-    """Return (N,) probabilities of so few returns or fewer, by a negative binomial of mean `expected`.
-
-    SciPy has it too, and takes longer to load, at the first sweep of a drive, than a frame may.
-    """
-    if not len(found):
-        return np.zeros(0)
-    # Of more than that many, every second tells as much: the distribution's own width covers their noise.
-    share = np.minimum(1.0, _ENOUGH / np.maximum(expected, 1.0))
-    found, expected = np.floor(found * share), np.maximum(expected * share, 1e-3)
-    # More than expected surprises nobody, whatever the exact number.
-    last = np.minimum(found, np.ceil(expected)).astype(np.intp)
-    missed = expected / (shape + expected)
-    k = np.arange(1, int(last.max()) + 1)
-    terms = np.ones((len(last), len(k) + 1))
-    np.cumprod((k + shape - 1.0) / k * missed[:, None], axis=1, out=terms[:, 1:])
-    total = np.cumsum(terms, axis=1)[np.arange(len(last)), last]
-    fewer: F64 = total * (1.0 - missed) ** shape
-    return fewer

@@ -18,13 +18,13 @@ Source: Jedi (Tarchoun et al., CVPR 2023) for the idea that patches are dense in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from pydantic import Field
 
+from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -35,6 +35,7 @@ from edgeguard.verdict import Cause, SubjectKind
 _CELL = 4
 _CELL_PX = 16
 _MAX_SURPRISE = 4.0
+# Wholly inside a box: across its rim, hue changes as it does between any two things.
 # Of fewer, a tenth is a single one, and a slim body is mostly rim: a bright vest before a wall.
 _MIN_CELLS = 20
 
@@ -82,18 +83,15 @@ class PatchSaliency:
         energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
         if len(rows):
             cells = colour_energy(half)
-            window = _windows(cells, t.xyxy)
-            usual = loops.outside(cells, window[scene.asserted])
+            usual = loops.outside(cells, _windows(cells, t.xyxy[scene.asserted]))
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
-            for i in rows if middle >= s.min_colour else ():
-                inside = np.sort(_whole(cells, t.xyxy[i]).ravel())
-                if len(inside) < _MIN_CELLS:
-                    continue
-                energy[i] = inside[-1 - min(math.ceil(s.share * len(inside)), len(inside) - 1)]
-                rarer = len(usual) - int(usual.searchsorted(energy[i]))
+            if middle >= s.min_colour:
+                level = loops.patch_energy(cells, t.xyxy[rows], _CELL_PX, s.share, _MIN_CELLS)
+                rarer = len(usual) - usual.searchsorted(level.astype(np.float32))
                 # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
-                nats = math.log(s.share * (len(usual) + 1) / (rarer + 1))
-                surprise[i], ratio[i] = min(max(nats, 0.0), _MAX_SURPRISE), energy[i] / middle
+                nats = np.log(s.share * (len(usual) + 1) / (rarer + 1))
+                surprise[rows] = np.where(np.isnan(level), np.nan, clamp(nats, 0.0, _MAX_SURPRISE))
+                energy[rows], ratio[rows] = level, level / middle
         return [
             Scores(
                 SubjectKind.TRACK,
@@ -120,13 +118,6 @@ def colour_energy(half: U8) -> F32:
     whole = half[: 2 * rows, : 2 * columns]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     return loops.colour_cells(np.asarray(small, np.uint8), _CELL)
-
-
-def _whole(cells: F32, box: F64) -> F32:
-    """Return the cells wholly inside a box: across its rim, hue changes as it does between any two things."""
-    left, top = np.ceil(np.maximum(box[:2], 0.0) / _CELL_PX).astype(np.intp).tolist()
-    right, end = np.floor(box[2:] / _CELL_PX).astype(np.intp).tolist()
-    return cells[top : max(end, 0), left : max(right, 0)]
 
 
 def _windows(cells: F32, xyxy: F64) -> I64:

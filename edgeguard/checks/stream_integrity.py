@@ -47,6 +47,8 @@ _HABIT_FRAMES = 5  # of a stream, before its habits are known
 _CROWD, _GROUP = 3.0, 20.0
 # Grey levels by which a picture's parts differ, in which nobody sees anything.
 _NO_CONTRAST = 1.0
+# Ratio of a cell's ranges from which something moved in it.
+_MOVED = 1.015
 _BLOCK = 8  # pixels of `Scene.pixels` that are one patch of the picture
 # Columns of cells that are one sector, and cells with returns from which it tells.
 _SECTOR_CELLS, _SECTOR_TOLD = 12, 30
@@ -230,12 +232,9 @@ class StreamIntegrity:
         """Whether the world moves past the vehicle, as ego motion or LiDAR tell; None: nobody can."""
         change = float("nan")
         if scene.sight is not None and scene.new_sweep:
-            depth = loops.coarser(scene.sight[0].near, 3).ravel()
-            if self._depths is not None and len(self._depths) == len(depth):
-                both = np.isfinite(depth) & np.isfinite(self._depths)
-                if np.count_nonzero(both) >= 20:
-                    ratio = np.abs(np.log(depth[both] / self._depths[both]))
-                    change = float(np.mean(ratio > 0.015))
+            depth = loops.coarser(scene.sight[0].near, 3)
+            if self._depths is not None and self._depths.shape == depth.shape:
+                change = loops.changed_share(depth, self._depths, _MOVED, 20)
             self._depths = depth
         elif scene.frame.points is not None:
             change, _ = self._moving  # the same sweep again: nothing new is known
@@ -281,10 +280,7 @@ class StreamIntegrity:
     def _blinded(self, scene: Scene, row: dict[str, float]) -> float:
         pixels = scene.pixels
         assert pixels is not None
-        mean, variance, clipped = loops.blocks(pixels, _BLOCK, 5, 250)
-        extreme = clipped / pixels.size
-        flat = np.count_nonzero(variance < 1.0) / max(variance.size, 1)
-        contrast = float(mean.std()) if mean.size else 0.0
+        contrast, flat, extreme = loops.content(pixels, _BLOCK, 1.0, 5, 250)
         row["extreme_share"], row["flat_share"] = extreme, flat
         habit, usual_contrast = _habit(self._extremes), _habit(self._contrasts) or contrast
         usual = extreme if habit is None else habit

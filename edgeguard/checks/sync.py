@@ -19,6 +19,7 @@ outlines from Levinson & Thrun (RSS 2013), here over time instead of over poses.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -104,41 +105,38 @@ class Sync:
             self._begin()  # what lay before a gap is no neighbour
             dt_s = 0.0
         self._last_ns = stamp_ns
-        rims = rims[(rims[:, 0] < picture.shape[1]) & (rims[:, 1] < picture.shape[0])]
         self._pictures.appendleft(picture)
-        self._rims.appendleft(rims[:, 1] * picture.shape[1] + rims[:, 0])
+        self._rims.appendleft(loops.flat_places(rims, *picture.shape))
         if len(self._pictures) <= self.settings.max_lag_sweeps:
             return
         if min(map(len, self._rims)) < self.settings.min_outlines:
             return
-        value = np.array([self._coincidence(int(lag)) for lag in self._lags])
+        value = loops.lag_means(self._pictures, self._rims)
         lead = value - value[self.settings.max_lag_sweeps]
         self._known_s += dt_s
         self._period_s = dt_s
-        self._frames = self._frames * np.exp(-dt_s / self.settings.window_s) + 1.0
+        self._frames = self._frames * math.exp(-dt_s / self.settings.window_s) + 1.0
         self._mean += (value - self._mean) / self._frames
         if self._last_lead is not None:
             # From frame to frame: a lag that sets in must not count as noise for longer than it sets in.
-            self._changes = self._changes * np.exp(-dt_s / (_NOISE_WINDOWS * self.settings.window_s)) + 1.0
+            self._changes = self._changes * math.exp(-dt_s / (_NOISE_WINDOWS * self.settings.window_s)) + 1.0
             change = (lead - self._last_lead) ** 2 / 2.0
             self._change_square += (change - self._change_square) / self._changes
         self._last_lead = lead
 
-    def _coincidence(self, lag: int) -> float:
-        """How well a sweep fits the picture `lag` sweeps before it; negative: after it."""
-        return loops.mean_at(self._pictures[max(lag, 0)], self._rims[max(-lag, 0)])
-
     def _judge(self) -> Scores:
-        best = int(np.argmax(self._mean))
-        beside = [self._mean[i] for i in (best - 2, best + 2) if 0 <= i < len(self._mean)]
-        fall = 1.0 - float(max(beside)) / max(float(self._mean[best]), 1e-9)
+        mean = self._mean.tolist()
+        top = max(mean)
+        best = mean.index(top)
+        beside = max(mean[i] for i in (best - 2, best + 2) if 0 <= i < len(mean))
+        fall = 1.0 - beside / max(top, 1e-9)
         told = self._known_s >= self.settings.window_s and fall >= self.settings.min_peak
-        lead = float(self._mean[best] - self._mean[self.settings.max_lag_sweeps])
-        spread = max(float(np.sqrt(self._change_square[best])), 0.02 * float(self._mean.max()), 1e-9)
-        t = lead / spread * np.sqrt(max(self._frames / _DEPENDENT_FRAMES, 1.0))
-        lag = int(self._lags[best])
+        lead = top - mean[self.settings.max_lag_sweeps]
+        spread = max(math.sqrt(self._change_square[best]), 0.02 * top, 1e-9)
+        t = lead / spread * math.sqrt(max(self._frames / _DEPENDENT_FRAMES, 1.0))
+        lag = float(self._lags[best])
         detail: dict[str, F64] = {
-            "lag_sweeps": np.array([float(lag)]),
+            "lag_sweeps": np.array([lag]),
             "lag_s": np.array([lag * self._period_s]),
             "lead_sigma": np.array([t]),
             "fall": np.array([fall]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -12,6 +14,8 @@ from edgeguard.cli.cores import available_cores
 from edgeguard.errors import EdgeGuardError
 
 if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
     from rich.progress import Progress
 
     from edgeguard.report import Summary
@@ -90,19 +94,17 @@ def _one(bag: Path, folder: Path, options: dict[str, Any]) -> int:
 
 def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | None) -> int:
     """Replay recordings side by side; one that cannot be used is told, and the others go on."""
-    import multiprocessing
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import ProcessPoolExecutor, as_completed
 
     began, cores = time.monotonic(), jobs or available_cores()
-    done: dict[Path, Future[_Told]] = {}
-    # Forking a process that has threads can deadlock; the progress bar is one.
-    context = multiprocessing.get_context("spawn")
-    with _progress() as bar, ProcessPoolExecutor(min(cores, len(folders)), mp_context=context) as pool:
-        task = bar.add_task(f"replaying {len(folders)} recordings", total=len(folders))
+    with ProcessPoolExecutor(min(cores, len(folders)), mp_context=_processes()) as pool:
         # The longest first, so that none is left over for one core alone at the end.
-        for bag in sorted(folders, key=_size, reverse=True):
-            done[bag] = pool.submit(_quietly, bag, folders[bag], options)
-            done[bag].add_done_callback(lambda _: bar.advance(task))
+        largest = sorted(folders, key=_size, reverse=True)
+        done = {bag: pool.submit(_quietly, bag, folders[bag], options) for bag in largest}
+        with _progress() as bar:  # A thread, and so not before the processes are there.
+            task = bar.add_task(f"replaying {len(folders)} recordings", total=len(folders))
+            for _ in as_completed(done.values()):
+                bar.advance(task)
     worst, driven_s = 0, 0.0
     for bag in folders:
         if isinstance(error := done[bag].exception(), EdgeGuardError):
@@ -118,6 +120,24 @@ def _several(folders: dict[Path, Path], options: dict[str, Any], jobs: int | Non
     typer.echo(f"{len(folders)} recordings: {driven_s:.1f} s of driving in {wall_s:.1f} s, "
                f"{driven_s / wall_s:.1f} x real time")  # fmt: skip
     return worst
+
+
+def _processes() -> BaseContext:
+    """How processes for replays are made: forked with the libraries loaded, where that is safe.
+
+    A fork of a process that has threads can deadlock. Those that OpenBLAS would start when it loads are of no
+    use to matrices as small as a monitor's, and the recordings take all cores anyway.
+    """
+    import multiprocessing
+
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from edgeguard.replay import load
+
+    load()
+    threads = Path("/proc/self/task")
+    alone = threads.is_dir() and len(list(threads.iterdir())) == 1
+    return multiprocessing.get_context("fork" if alone else "spawn")
 
 
 def _quietly(bag: Path, folder: Path, options: dict[str, Any]) -> _Told:

@@ -188,7 +188,7 @@ def objects_camera_misses(
     table, both = np.full((2, m), NAN), np.zeros(m, bool)
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] was_held = both.view(np.uint8)
-    cdef double clear, short, left, rare, overlap
+    cdef double clear, short, left, rare, overlap, mixed
     cdef bint held, told, orphaned, other
     cdef int beside
     for i in range(m):
@@ -216,9 +216,10 @@ def objects_camera_misses(
         )
         # A cluster as slim as a post is nothing that the camera has a class for.
         told = told and (classified or held or (stood_up[i] and size[i, 0] >= 0.4))
-        beside = _people_beside(center, probability, label, i)
-        # Of two people side by side, one box often stands for both, and the more there are, the more go without.
-        clear *= larger(pow(0.8, beside), 0.6)
+        beside = _people_beside(box, center, probability, label, i, &mixed)
+        # Of two people side by side, one box often stands for both, and the more there are, the more go without:
+        # where they overlap as two boxes of one body do, hardly where they merely touch.
+        clear *= 1.0 - clamped((mixed - 0.2) / 0.25, 0.0, 1.0) * (1.0 - larger(pow(0.8, beside), 0.6))
         other = (own_box[i] if stood_up[i] or held else any_box[i]) < LEAST
         if held and classified:
             overlap = any_box[i] if beside > 0 and any_box[i] >= 0.35 else own_box[i]
@@ -273,15 +274,25 @@ cdef bint _stays(
     return box[i, 0] + ahead_px >= 0 and box[i, 2] + ahead_px <= width
 
 
-cdef int _people_beside(const double[:, :] center, const double[:] probability, const long long[:] label, Py_ssize_t i):
-    """Return how many people stand within 2 m of an object, if that is a person itself."""
+cdef int _people_beside(
+    const double[:, :] box, const double[:, :] center, const double[:] probability, const long long[:] label,
+    Py_ssize_t i, double *mixed,
+):
+    """Return how many people stand within 2 m of an object, if that is a person itself.
+
+    `mixed` becomes the most that the box of one of them overlaps its own.
+    """
     cdef Py_ssize_t j
     cdef int count = 0
+    mixed[0] = 0.0
     if label[i] < 0 or RIGID[label[i]] or not probability[i] >= 0.5:
         return 0
     for j in range(label.shape[0]):
-        if j != i and label[j] >= 0 and not RIGID[label[j]] and probability[j] >= 0.5:
-            count += hypot(center[i, 0] - center[j, 0], center[i, 2] - center[j, 2]) < 2.0
+        if j == i or label[j] < 0 or RIGID[label[j]] or not probability[j] >= 0.5:
+            continue
+        if hypot(center[i, 0] - center[j, 0], center[i, 2] - center[j, 2]) < 2.0:
+            count += 1
+            mixed[0] = larger(mixed[0], iou_of(box, i, box, j))
     return count
 
 

@@ -1,22 +1,22 @@
 # Single passes over small pictures, and over what was measured in them.
 
 @cython.boundscheck(False)
-def blocks(const unsigned char[:, ::1] pixels, Py_ssize_t size, int dark, int bright):
-    """Return mean and variance of each whole block of size x size pixels, and how many pixels are extreme.
+def content(const unsigned char[:, ::1] pixels, Py_ssize_t size, double flat, int dark, int bright):
+    """Return how much a picture shows: the standard deviation of its blocks' means, the share of its blocks
+    without texture, and the share of its pixels that are extreme.
 
     Args:
         pixels: (H, W) uint8.
+        size: of a block, pixels; what makes up no whole one is left out.
+        flat: variance below which a block has no texture.
         dark, bright: values below and above which a pixel is extreme.
-
-    Returns:
-        (H // size, W // size) float64 twice, and a count over the whole picture.
     """
-    cdef Py_ssize_t rows = pixels.shape[0] // size, columns = pixels.shape[1] // size, i, j, a, b, extreme = 0
+    cdef Py_ssize_t rows = pixels.shape[0] // size, columns = pixels.shape[1] // size, i, j, a, b
+    cdef Py_ssize_t extreme = 0, without = 0
     cdef int[::1] total = np.empty(max(columns, 1), np.int32), square = np.empty(max(columns, 1), np.int32)
-    mean, variance = np.empty((rows, columns)), np.empty((rows, columns))
-    cdef double[:, ::1] m = mean, v = variance
+    cdef double[:, ::1] mean = np.empty((max(rows, 1), max(columns, 1)))
     cdef int p, t, q, dull
-    cdef double n = size * size
+    cdef double n = size * size, usual = 0, spread = 0
     for a in range(rows):
         total[:], square[:] = 0, 0
         for i in range(a * size, (a + 1) * size):
@@ -29,14 +29,20 @@ def blocks(const unsigned char[:, ::1] pixels, Py_ssize_t size, int dark, int br
                 total[b] += t
                 square[b] += q
         for b in range(columns):
-            m[a, b] = total[b] / n
-            v[a, b] = square[b] / n - m[a, b] * m[a, b]
+            mean[a, b] = total[b] / n
+            usual += mean[a, b]
+            without += square[b] / n - mean[a, b] * mean[a, b] < flat
+    n = max(rows * columns, 1)
+    usual /= n
+    for a in range(rows):
+        for b in range(columns):
+            spread += (mean[a, b] - usual) * (mean[a, b] - usual)
     for i in range(pixels.shape[0]):
         dull = 0
         for j in range(pixels.shape[1]):
             dull += (pixels[i, j] < dark) | (pixels[i, j] > bright)
         extreme += dull
-    return mean, variance, extreme
+    return sqrt(spread / n), without / n, <double> extreme / max(pixels.shape[0] * pixels.shape[1], 1)
 
 
 @cython.boundscheck(False)
@@ -119,13 +125,32 @@ def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
 
 
 @cython.boundscheck(False)
-def side_jumps(const float[:, :] nearest, float reach, float ratio):
-    """Return (N, 2) row and column of the cells whose right neighbour's range is another's.
+def changed_share(const float[:, :] now, const float[:, :] before, double ratio, Py_ssize_t least):
+    """Return the share of cells whose range changed by more than `ratio`, of those known in both; NaN where
+    fewer than `least` are."""
+    cdef Py_ssize_t i, j, told = 0, changed = 0
+    cdef double a, b
+    for i in range(now.shape[0]):
+        for j in range(now.shape[1]):
+            a, b = now[i, j], before[i, j]
+            if isfinite(a) and isfinite(b):
+                told += 1
+                changed += a > b * ratio or b > a * ratio
+    return <double> changed / told if told >= least else NAN
+
+
+@cython.boundscheck(False)
+def side_rims(
+    const float[:, :] nearest, float reach, float ratio, Py_ssize_t across, Py_ssize_t down, Py_ssize_t step
+):
+    """Return (N, 2) int64 x, y of the rims between cells and their right neighbours of another range.
 
     Args:
         nearest: (R, C) ranges, metres; infinite where nothing is known.
         reach: range up to which the nearer of the two counts.
         ratio: of their ranges, from which they are two things.
+        across, down: size of a cell, pixels.
+        step: pixels per unit of the places returned.
     """
     cdef Py_ssize_t i, j, n = 0
     cdef float a, b
@@ -137,14 +162,56 @@ def side_jumps(const float[:, :] nearest, float reach, float ratio):
             if a > b:
                 a, b = b, a
             if a < reach and b > a * ratio and b < INFINITY:
-                o[n, 0], o[n, 1] = i, j
+                o[n, 0], o[n, 1] = (j + 1) * across // step, (i * down + down // 2) // step
                 n += 1
     return at[:n]
 
 
 @cython.boundscheck(False)
-def mean_at(const float[:, ::1] picture, const long long[::1] flat):
-    """Return the mean of a picture at (N,) flat places."""
+def top_rims(
+    const float[:, ::1] nearest, const int[::1] cell, const float[::1] z, const float[::1] height, float least,
+    float reach, float ratio, Py_ssize_t across, Py_ssize_t down, Py_ssize_t step,
+):
+    """Return (N, 2) int64 x, y of the rims between cells that hold a body and farther ones above them.
+
+    Args:
+        nearest, reach, ratio, across, down, step: as for `side_rims`.
+        cell, z, height: (M,) flat cells of points, their ranges and heights above ground, metres.
+        least: height from which the nearest point of a cell makes it a body.
+    """
+    cdef Py_ssize_t rows = nearest.shape[0], columns = nearest.shape[1], i, j, n = 0
+    cdef const float* flat = &nearest[0, 0]
+    body, at = np.zeros(rows * columns, np.uint8), np.empty((rows * columns, 2), np.int64)
+    cdef unsigned char[::1] stands = body
+    cdef long long[:, ::1] o = at
+    cdef float near, far
+    for i in range(cell.shape[0]):
+        if height[i] > least and z[i] == flat[cell[i]]:
+            stands[cell[i]] = 1
+    for i in range(1, rows):
+        for j in range(columns):
+            near, far = nearest[i, j], nearest[i - 1, j]
+            if near < reach and far > near * ratio and far < INFINITY and stands[i * columns + j]:
+                o[n, 0], o[n, 1] = (j * across + across // 2) // step, i * down // step
+                n += 1
+    return at[:n]
+
+
+@cython.boundscheck(False)
+def flat_places(const long long[:, :] at, Py_ssize_t rows, Py_ssize_t columns):
+    """Return the flat places, in a picture of so many rows and columns, of those of (N, 2) x, y that are in it."""
+    cdef Py_ssize_t i, n = 0
+    flat = np.empty(at.shape[0], np.int64)
+    cdef long long[::1] o = flat
+    for i in range(at.shape[0]):
+        if 0 <= at[i, 0] < columns and 0 <= at[i, 1] < rows:
+            o[n] = at[i, 1] * columns + at[i, 0]
+            n += 1
+    return flat[:n]
+
+
+@cython.boundscheck(False)
+cdef double _mean_at(const float[:, ::1] picture, const long long[::1] flat):
     cdef const float* p = &picture[0, 0]
     cdef Py_ssize_t i, n = flat.shape[0], size = picture.shape[0] * picture.shape[1]
     cdef double total = 0.0
@@ -153,6 +220,25 @@ def mean_at(const float[:, ::1] picture, const long long[::1] flat):
             raise IndexError(f"place {flat[i]} of {size}")
         total += p[flat[i]]
     return total / n if n else NAN
+
+
+def lag_means(pictures, places):
+    """Return the means of pictures at places of other moments, for each lag.
+
+    Args:
+        pictures: K pictures (H, W) float32, the newest first.
+        places: K times (N,) flat places, the newest first.
+
+    Returns:
+        (2 K - 1,): the newest picture at the oldest places, ..., at the newest, ..., the oldest picture at these.
+    """
+    cdef Py_ssize_t count = len(pictures), lag
+    out = np.empty(2 * count - 1)
+    cdef double[::1] o = out
+    for lag in range(count):
+        o[count - 1 - lag] = _mean_at(pictures[0], places[lag])
+        o[count - 1 + lag] = _mean_at(pictures[lag], places[0])
+    return out
 
 
 @cython.boundscheck(False)
@@ -178,11 +264,14 @@ cdef double _median(double* x, Py_ssize_t n):
 
 
 @cython.boundscheck(False)
-def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned char[:, :] good, double share):
+def slips(
+    const double[:, :] now, const double[:, :] before, const double[:, :, :] flow, const unsigned char[:, :] good,
+    double share,
+):
     """Return (N, 2) how much farther each box moved than the pixels in it that follow it best; NaN without any.
 
     Args:
-        moved: (N, 2) how far each box moved, pixels.
+        now, before: (N, 4) boxes, pixels.
         flow, good: (N, P, 2) and (N, P) flow of its points, pixels, and where it is trusted.
         share: of the points, which are taken to be the body; the rest may be what shows beside it.
     """
@@ -191,10 +280,13 @@ def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned c
     cdef double[:, ::1] o = out
     cdef double[::1] x = np.empty(max(p, 1)), far = np.empty(max(p, 1))
     cdef double du, dv, reach
+    cdef double[2] moved
     for i in range(n):
+        for a in range(2):
+            moved[a] = (now[i, a] + now[i, a + 2] - before[i, a] - before[i, a + 2]) / 2
         count = 0
         for j in range(p):
-            du, dv = moved[i, 0] - flow[i, j, 0], moved[i, 1] - flow[i, j, 1]
+            du, dv = moved[0] - flow[i, j, 0], moved[1] - flow[i, j, 1]
             if good[i, j]:
                 x[count] = du * du + dv * dv
                 count += 1
@@ -209,7 +301,7 @@ def slips(const double[:, :] moved, const double[:, :, :] flow, const unsigned c
             count = 0
             for j in range(p):
                 if good[i, j] and far[j] <= reach:
-                    x[count] = moved[i, a] - flow[i, j, a]
+                    x[count] = moved[a] - flow[i, j, a]
                     count += 1
             o[i, a] = _median(&x[0], count)
     return out
@@ -298,6 +390,73 @@ def growth(
             if kept[j]:
                 spread += (x[j, 0] - xm) * (x[j, 0] - xm) + (x[j, 1] - ym) * (x[j, 1] - ym)
         o[i, 0], o[i, 1], o[i, 2] = scale * scale * spread / count, rest / count, scale * sqrt(w * h) / 2
+    return out
+
+
+@cython.boundscheck(False)
+def flow_surprisal(
+    const double[:, :] state, const double[:, :] xyxy, double box_noise, double flow_noise, double tail,
+    double plane_power, double min_growth, double min_age,
+):
+    """Return (5, N): how strange the flow of boxes is, nats; slip in standard deviations; share of the flow that
+    one plane explains; growth, pixels; 1 where the plane is the stranger, else 0.
+
+    Args:
+        state: (N, 6) slip in x and y, px; explained and left variation, px²; growth, px; known for, s.
+        xyxy: (N, 4) boxes.
+        box_noise, flow_noise: of a box's place, share of its size, and of flow, pixels.
+        tail: degrees of freedom of the slip's null.
+        plane_power: exponent of P(1 - share or less).
+        min_growth: below which a plane is not told, pixels.
+        min_age: time known before anything is told, s.
+    """
+    cdef Py_ssize_t n = state.shape[0], i
+    out = np.empty((5, n))
+    cdef double[:, ::1] o = out
+    cdef double slip, plane, by_slip, by_plane, total
+    for i in range(n):
+        slip = hypot(
+            state[i, 0] / hypot(box_noise * (xyxy[i, 2] - xyxy[i, 0]), flow_noise),
+            state[i, 1] / hypot(box_noise * (xyxy[i, 3] - xyxy[i, 1]), flow_noise),
+        )
+        by_slip = max(0.5 * tail * log1p(slip * slip / tail) - log(2.0), 0.0)
+        total = state[i, 2] + state[i, 3]
+        plane = state[i, 2] / (total if total > 1e-9 else 1e-9)
+        by_plane = max(-plane_power * log(max(1.0 - plane, 1e-3)) - log(2.0), 0.0)
+        if not fabs(state[i, 4]) >= min_growth:
+            plane = by_plane = NAN
+        o[0, i] = NAN if state[i, 5] < min_age else by_plane if not by_slip >= by_plane and by_plane == by_plane else by_slip
+        o[1, i], o[2, i], o[3, i], o[4, i] = slip, plane, state[i, 4], by_plane > by_slip
+    return out
+
+
+@cython.boundscheck(False)
+def patch_energy(const float[:, :] cells, const double[:, :] boxes, double cell_px, double share, Py_ssize_t least):
+    """Return (N,) what the strongest `share` of the cells wholly inside each box reach; NaN of fewer than `least`.
+
+    Args:
+        cells: (R, C) square cells of the image.
+        boxes: (N, 4) pixels.
+        cell_px: side of a cell, pixels.
+    """
+    cdef Py_ssize_t n = boxes.shape[0], i, a, b, count, rank, left, top, right, end
+    out, inside = np.empty(n), np.empty(cells.shape[0] * cells.shape[1], np.float32)
+    cdef double[::1] o = out
+    cdef float[::1] v = inside
+    for i in range(n):
+        left, top = <Py_ssize_t> ceil(max(boxes[i, 0], 0.0) / cell_px), <Py_ssize_t> ceil(max(boxes[i, 1], 0.0) / cell_px)
+        right = <Py_ssize_t> (min(max(boxes[i, 2] / cell_px, 0.0), <double> cells.shape[1]))
+        end = <Py_ssize_t> (min(max(boxes[i, 3] / cell_px, 0.0), <double> cells.shape[0]))
+        count = 0
+        for a in range(top, end):
+            for b in range(left, right):
+                v[count] = cells[a, b]
+                count += 1
+        o[i] = NAN
+        if count >= least:
+            inside[:count].sort()
+            rank = <Py_ssize_t> ceil(share * count)
+            o[i] = v[count - 1 - min(rank, count - 1)]
     return out
 
 

@@ -3,7 +3,9 @@
 
 cimport cython
 import numpy as np
-from libc.math cimport INFINITY, NAN, erfc, exp, fabs, fmax, fmin, hypot, isfinite, isnan, log, pow, sqrt
+from libc.math cimport (
+    INFINITY, NAN, ceil, erfc, exp, fabs, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, sqrt,
+)
 from libc.stdlib cimport abs
 
 from edgeguard import objects

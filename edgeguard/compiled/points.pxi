@@ -61,39 +61,43 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
     return uv, inside.view(bool)
 
 
+_room = np.empty((0, 6), np.float32)
+
+
+cdef float[:, ::1] _reused(Py_ssize_t n):
+    """Return n rows to work in: fresh memory of this size costs a page fault for each 4 kB, every frame."""
+    global _room
+    if len(_room) < n:
+        _room = np.empty((n, 6), np.float32)
+    return _room
+
+
 @cython.boundscheck(False)
-cdef tuple _sorted(
-    const float[:, :] xyz, const float[:, :] uv, const int[::1] column, Py_ssize_t width
-):
-    """Return what `by_column` does of the points whose column of pixels is not -1."""
-    cdef Py_ssize_t n = xyz.shape[0], i, j, c, total = 0
+cdef tuple _sorted(const float[:, ::1] seen, Py_ssize_t n, Py_ssize_t width):
+    """Return what `by_column` does of n rows x, y, z, u, v, column of pixels."""
+    cdef Py_ssize_t i, j, c
     start = np.zeros(width + 1, np.intp)
     cdef Py_ssize_t[::1] s = start, at
     for i in range(n):
-        if column[i] >= 0:
-            s[column[i] + 1] += 1
-            total += 1
+        s[<Py_ssize_t> seen[i, 5] + 1] += 1
     for c in range(width):
         s[c + 1] += s[c]
     at = start.copy()
-    points, pixels = np.empty((total, 3), np.float32), np.empty((total, 2), np.float32)
-    across, down, ahead = (np.empty(total, np.float32) for _ in range(3))
-    cdef float[:, ::1] p = points, q = pixels
+    points = np.empty((n, 3), np.float32)
+    across, down, ahead = (np.empty(n, np.float32) for _ in range(3))
+    cdef float[:, ::1] p = points
     cdef float[::1] u = across, v = down, z = ahead
     for i in range(n):
-        c = column[i]
-        if c >= 0:
-            j = at[c]
-            at[c] += 1
-            p[j, 0], p[j, 1], p[j, 2] = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-            u[j] = q[j, 0] = uv[i, 0]
-            v[j] = q[j, 1] = uv[i, 1]
-            z[j] = xyz[i, 2]
-    return points, pixels, across, down, ahead, start
+        c = <Py_ssize_t> seen[i, 5]
+        j = at[c]
+        at[c] += 1
+        p[j, 0], p[j, 1], p[j, 2] = seen[i, 0], seen[i, 1], seen[i, 2]
+        u[j], v[j], z[j] = seen[i, 3], seen[i, 4], seen[i, 2]
+    return points, across, down, ahead, start
 
 
 @cython.boundscheck(False)
-def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest, Py_ssize_t width):
+def by_column(const float[:, ::1] xyz, const float[:, ::1] uv, inside, float nearest, Py_ssize_t width):
     """Return the points in the image sorted by column of pixels, in their order within one.
 
     Args:
@@ -104,36 +108,47 @@ def by_column(const float[:, :] xyz, const float[:, :] uv, inside, float nearest
         width: of the image, pixels.
 
     Returns:
-        (M, 3) points, (M, 2) pixels, (M,) columns u, v, z of these, (width + 1,) first point of each column.
+        (M, 3) points, (M,) their u, v and z, (width + 1,) first point of each column.
     """
     cdef const unsigned char[:] ok = inside.view(np.uint8)
-    cdef int[::1] column = np.full(xyz.shape[0], -1, np.int32)
-    cdef Py_ssize_t i
+    cdef float[:, ::1] o = _reused(xyz.shape[0])
+    cdef Py_ssize_t i, n = 0
     for i in range(xyz.shape[0]):
         if ok[i] and xyz[i, 2] > nearest:
-            column[i] = <int> cell_of(uv[i, 0], width)
-    return _sorted(xyz, uv, column, width)
+            o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = xyz[i, 0], xyz[i, 1], xyz[i, 2], uv[i, 0], uv[i, 1]
+            o[n, 5] = cell_of(uv[i, 0], width)
+            n += 1
+    return _sorted(o, n, width)
 
 
 @cython.boundscheck(False)
-def pinhole_by_column(
-    const float[:, ::1] xyz, const double[:, :] k, float cone, Py_ssize_t width, Py_ssize_t height, float nearest
+def pinhole_view(
+    const float[:, :] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
+    float width, float height, float nearest,
 ):
-    """Do `pinhole` and `by_column` at once, for (N, 3) points; see both."""
-    cdef Py_ssize_t n = xyz.shape[0], i
-    cdef float[:, ::1] uv = np.empty((n, 2), np.float32)
-    cdef int[::1] column = np.full(n, -1, np.int32)
+    """Do `in_view`, `pinhole` and `by_column` at once; see these."""
+    cdef Py_ssize_t i, n = 0
+    cdef float[:, ::1] o = _reused(xyz.shape[0])
+    cdef float[12] m
     cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
-    cdef float inverse, a, b, z
-    for i in range(n):
-        z = xyz[i, 2]
-        if z > nearest and z > <float> 0.1 and magnitude(xyz[i, 0]) < cone * z and magnitude(xyz[i, 1]) < cone * z:
+    cdef float a, b, c, x, y, z, inverse
+    for i in range(12):
+        m[i] = <float> matrix[i // 4, i % 4]
+    nearest = max(nearest, <float> 0.1)
+    for i in range(xyz.shape[0]):
+        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
+        z = m[8] * a + m[9] * b + m[10] * c + m[11]
+        x = m[0] * a + m[1] * b + m[2] * c + m[3]
+        if not (x > left * z and x < right * z):
+            continue
+        y = m[4] * a + m[5] * b + m[6] * c + m[7]
+        if z > nearest and magnitude(x) < cone * z and magnitude(y) < cone * z:
             inverse = 1 / z
-            a, b = fx * xyz[i, 0] * inverse + cx, fy * xyz[i, 1] * inverse + cy
+            a, b = fx * x * inverse + cx, fy * y * inverse + cy
             if a >= 0 and a < width and b >= 0 and b < height:
-                uv[i, 0], uv[i, 1] = a, b
-                column[i] = <int> a
-    return _sorted(xyz, uv, column, width)
+                o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4], o[n, 5] = x, y, z, a, b, <Py_ssize_t> a
+                n += 1
+    return _sorted(o, n, <Py_ssize_t> width)
 
 
 @cython.boundscheck(False)
@@ -154,34 +169,7 @@ def in_box(
 
 
 @cython.boundscheck(False)
-def body_ranges(
-    const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
-    double x0, double y0, double x1, double y1,
-):
-    """Return the ranges of the points inside one box that are above ground, unsorted, and how many are inside.
-
-    Args:
-        u, v, z: (N,) pixels and ranges of points, sorted by column.
-        above: (N,) bool, None where no ground is known: all count.
-        start: first point of each column.
-    """
-    cdef Py_ssize_t n = 0, total = 0, i
-    cdef Py_ssize_t a = start[cell_of(x0, start.shape[0])], b = start[cell_of(x1 + 1, start.shape[0])]
-    cdef bint known = above is not None
-    cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
-    ranges = np.empty(max(b - a, 0), np.float32)
-    cdef float[::1] o = ranges
-    for i in range(a, b):
-        if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
-            total += 1
-            if not known or up[i]:
-                o[n] = z[i]
-                n += 1
-    return ranges[:n], total
-
-
-@cython.boundscheck(False)
-def nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
+cpdef double nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
     """Return the range of the nearest body that makes up a good part of returns; NaN without one.
 
     Args:
@@ -199,6 +187,75 @@ def nearest_body(const float[::1] z, double least, double share, double thicknes
         if end - i >= need:
             return z[(i + (end - i) // 2) * step]
     return NAN
+
+
+@cython.boundscheck(False)
+cdef Py_ssize_t _first_from(const float[::1] z, float least):
+    """Return the index of the first of ascending ranges that is not less than `least`."""
+    cdef Py_ssize_t low = 0, high = z.shape[0], middle
+    while low < high:
+        middle = (low + high) // 2
+        if z[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@cython.boundscheck(False)
+def body_support(
+    const float[::1] u, const float[::1] v, const float[::1] z, above, const Py_ssize_t[::1] start,
+    const double[:, :] boxes, const double[:] expected_range, const double[:] spread, const double[:] length,
+    double thickness, Py_ssize_t enough,
+):
+    """Return what points hold of a body in each of (N, 4) boxes.
+
+    Args:
+        u, v, z: (M,) pixels and ranges of points, sorted by column.
+        above: (M,) bool: above ground; None where no ground is known: all count.
+        start: first point of each column.
+        expected_range: (N,) range at which the body should stand, metres; NaN where nobody knows.
+        spread: (N,) of the logarithm of a range, within which the nearest body's is believed instead.
+        length: (N,) of the bodies, metres.
+        thickness, enough: see `nearest_body`.
+
+    Returns:
+        (5, N): returns on the body, before it, behind it; all, ground included; range of the nearest body,
+        metres, NaN without one.
+    """
+    cdef Py_ssize_t n = boxes.shape[0], i, j, a, b, count, total, first, last
+    cdef bint known = above is not None
+    cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
+    ranges, out = np.empty(u.shape[0], np.float32), np.zeros((5, n))
+    cdef float[::1] r = ranges
+    cdef double[:, ::1] o = out
+    cdef double x0, y0, x1, y1, near, at
+    for i in range(n):
+        o[4, i] = NAN
+        x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        a, b = start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]
+        count = total = 0
+        for j in range(a, b):
+            if u[j] >= x0 and u[j] < x1 and v[j] >= y0 and v[j] <= y1:
+                total += 1
+                if not known or up[j]:
+                    r[count] = z[j]
+                    count += 1
+        o[3, i] = total
+        if count == 0:
+            continue
+        ranges[:count].sort()
+        near, at = nearest_body(r[:count], 3.0, 0.3, thickness, enough), expected_range[i]
+        if near == near:
+            o[4, i] = near
+            if not isfinite(at) or fabs(log(near / at)) <= spread[i]:
+                at = near
+        if isfinite(at):
+            # One body: what lies about as far as its nearest face, and no further than it is long.
+            first = _first_from(r[:count], <float> (at * 0.88))
+            last = _first_from(r[:count], <float> (at * thickness + 0.5 * length[i]))
+            o[0, i], o[1, i], o[2, i] = last - first, first, count - last
+    return out
 
 
 @cython.boundscheck(False)
@@ -325,13 +382,13 @@ def occupy(
 
 @cython.boundscheck(False)
 def bodies(
-    const float[:, ::1] xyz, const float[:, ::1] uv, const float[::1] height, const Py_ssize_t[::1] index,
-    const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
+    const float[:, ::1] xyz, const float[::1] u, const float[::1] v, const float[::1] height,
+    const Py_ssize_t[::1] index, const int[::1] place, const int[::1] label, Py_ssize_t labels, Py_ssize_t least,
 ):
     """Return the extents of groups of points, those of fewer than `least` left out.
 
     Args:
-        xyz, uv, height: (N, 3), (N, 2) and (N,) points, pixels, heights above ground.
+        xyz, u, v, height: (N, 3) points, (N,) their pixels and heights above ground.
         index, place: (K,) points that are grouped, and the flat cell of each.
         label: group of each cell, 0 for none.
         labels: how many groups there are, that of none included.
@@ -360,7 +417,7 @@ def bodies(
             continue
         j = index[i]
         at[0], at[1], at[2], at[3], at[4], at[5] = (
-            xyz[j, 0], xyz[j, 1], xyz[j, 2], uv[j, 0], uv[j, 1], height[j]
+            xyz[j, 0], xyz[j, 1], xyz[j, 2], u[j], v[j], height[j]
         )
         for c in range(6):
             lo[k, c] = at[c] if at[c] < lo[k, c] else lo[k, c]
@@ -428,50 +485,98 @@ def counts(const float[::1] u, const float[::1] v, Py_ssize_t rows, Py_ssize_t c
 
 @cython.boundscheck(False)
 def seen_through(
-    const float[::1] u, const float[::1] z, const float[::1] height, const Py_ssize_t[:] index,
-    double x0, double x1, double beyond, double length, double tolerance, double slope,
-    double least, double share, Py_ssize_t fewest, Py_ssize_t most,
+    const float[::1] u, const float[::1] v, const float[::1] z, const float[::1] height,
+    const Py_ssize_t[::1] start, const double[:, :] boxes, const double[:] beyond, const double[:] length,
+    double tolerance, double slope, Py_ssize_t rays_enough, double least, double share, Py_ssize_t fewest,
+    Py_ssize_t most,
 ):
-    """Return the widest run of columns of a box that rays pass through, the share of rays passed, and rays.
+    """Return (3, N): the widest run of columns of each box that rays pass through, share of rays passed, rays.
 
     Args:
-        u, z, height: (N,) pixels across, ranges and heights above ground of points.
-        index: (K,) those inside the box.
-        x0, x1: sides between which columns are laid, pixels.
-        beyond: range from which a ray that ends on the ground has passed the foot, metres.
-        length: how much farther others must end, metres.
+        u, v, z, height: (M,) pixels, ranges and heights above ground of points, sorted by column of pixels.
+        start: first point of each column.
+        boxes: (N, 4) pixels.
+        beyond: (N,) range from which a ray that ends on the ground has passed the foot, metres.
+        length: (N,) how much farther others must end, metres.
         tolerance, slope: height up to which a point is ground, metres, and its growth with range.
+        rays_enough: of more rays, every so manieth is looked at.
         least: rays that a column needs.
         share: of its rays that must pass.
         fewest, most: columns.
     """
-    cdef Py_ssize_t k, i, c, columns, told = 0, all_passed = 0, run = 0, widest = 0
-    column = np.zeros((2, most), np.intp)
-    cdef Py_ssize_t[:, ::1] rays = column
+    cdef Py_ssize_t b, k, i, c, step, count, columns, told, all_passed, run, widest
+    cdef Py_ssize_t[::1] index = np.empty(u.shape[0], np.intp)
+    cdef Py_ssize_t[:, ::1] rays = np.empty((2, most), np.intp)
+    out = np.empty((3, boxes.shape[0]))
+    cdef double[:, ::1] o = out
     cdef bint ground, passed
-    cdef double to_columns
-    for k in range(index.shape[0]):
-        i = index[k]
-        ground = height[i] < tolerance + slope * z[i]
-        told += not ground or z[i] > beyond
-    columns = <Py_ssize_t> (told / (2.0 * least))
-    columns = fewest if columns < fewest else most if columns > most else columns
-    to_columns = columns / (x1 - x0)
-    for k in range(index.shape[0]):
-        i = index[k]
-        ground = height[i] < tolerance + slope * z[i]
-        # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
-        passed = z[i] > (beyond if ground else beyond + length)
-        if ground and not passed:
+    cdef double x0, y0, x1, y1, to_columns
+    for b in range(boxes.shape[0]):
+        x0, y0, x1, y1 = boxes[b, 0], boxes[b, 1], boxes[b, 2], boxes[b, 3]
+        count = told = 0
+        for i in range(start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]):
+            if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
+                index[count] = i
+                count += 1
+        step = 1 + count // rays_enough
+        for k in range(0, count, step):
+            i = index[k]
+            ground = height[i] < tolerance + slope * z[i]
+            told += not ground or z[i] > beyond[b]
+        columns = <Py_ssize_t> (told / (2.0 * least))
+        columns = fewest if columns < fewest else most if columns > most else columns
+        to_columns = columns / (x1 - x0)
+        rays[:, :] = 0
+        all_passed = 0
+        for k in range(0, count, step):
+            i = index[k]
+            ground = height[i] < tolerance + slope * z[i]
+            # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
+            passed = z[i] > (beyond[b] if ground else beyond[b] + length[b])
+            if ground and not passed:
+                continue
+            c = cell_of((u[i] - x0) * to_columns, columns)
+            rays[0, c] += 1
+            rays[1, c] += passed
+            all_passed += passed
+        run = widest = 0
+        for c in range(columns):
+            run = run + 1 if rays[0, c] >= least and rays[1, c] >= share * rays[0, c] else 0
+            widest = max(widest, run)
+        o[0, b], o[1, b], o[2, b] = <double> widest / columns, <double> all_passed / max(told, 1), told
+    return out
+
+
+@cython.boundscheck(False)
+def few_returns(
+    const double[:] found, const double[:] expected, const unsigned char[:] told, double shape, double enough
+):
+    """Return (N,) -ln P(so few returns or fewer) by a negative binomial, nats; NaN where nothing is told.
+
+    Args:
+        found, expected: (N,) returns.
+        told: (N,) bool.
+        shape: of the distribution: smaller is wider.
+        enough: expected returns above which only a share of them is looked at.
+    """
+    cdef Py_ssize_t i, k, last
+    out = np.full(found.shape[0], np.nan)
+    cdef double[::1] o = out
+    cdef double share, mean, missed, term, total
+    for i in range(found.shape[0]):
+        if not told[i]:
             continue
-        c = cell_of((u[i] - x0) * to_columns, columns)
-        rays[0, c] += 1
-        rays[1, c] += passed
-        all_passed += passed
-    for c in range(columns):
-        run = run + 1 if rays[0, c] >= least and rays[1, c] >= share * rays[0, c] else 0
-        widest = max(widest, run)
-    return <double> widest / columns, <double> all_passed / max(told, 1), <double> told
+        share = min(1.0, enough / max(expected[i], 1.0))
+        mean = max(expected[i] * share, 1e-3)
+        # More than expected surprises nobody, whatever the exact number.
+        last = <Py_ssize_t> min(floor(found[i] * share), ceil(mean))
+        missed = mean / (shape + mean)
+        term = total = 1.0
+        for k in range(1, last + 1):
+            term *= (k + shape - 1.0) / k * missed
+            total += term
+        o[i] = -log(max(total * pow(1.0 - missed, shape), 1e-12))
+    return out
 
 
 @cython.boundscheck(False)

@@ -9,8 +9,8 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from edgeguard.config import Settings, validate
-from edgeguard.engine.locate import data_dir
 from edgeguard.errors import EngineError, ParameterError
+from edgeguard.locate import data_dir
 
 SPEC_NAME = "engine.yaml"
 DecoderName = Literal["yolox", "yolo", "yolo_end2end", "rtdetr", "ssd"]

@@ -23,9 +23,9 @@ import yaml
 from pydantic import Field
 
 from edgeguard.config import Settings, validate
-from edgeguard.engine.locate import data_dir
 from edgeguard.errors import ParameterError
 from edgeguard.evidence.accumulate import SPARE_SHARE
+from edgeguard.locate import data_dir
 from edgeguard.rig import CameraModel
 from edgeguard.verdict import SubjectKind
 

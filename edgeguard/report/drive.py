@@ -18,6 +18,8 @@ EPISODE_GAP_NS = 500_000_000
 MAX_PICTURES = 16
 MAX_PICTURES_PER_CHECK = 4
 
+_OUTCOMES = _PASS, _FAIL, _UNOBSERVABLE, _SKIPPED = tuple(outcome.value for outcome in Outcome)
+
 
 @dataclass(slots=True)
 class Episode:
@@ -131,10 +133,11 @@ class DriveRecord:
         for check, coverage in verdict.coverage.items():
             total = self.coverage.get(check)
             if total is None:
-                total = self.coverage[check] = Counter({outcome.value: 0 for outcome in Outcome})
-            for outcome, count in coverage.to_dict().items():
-                if count:
-                    total[outcome] += count
+                total = self.coverage[check] = Counter(dict.fromkeys(_OUTCOMES, 0))
+            total[_PASS] += coverage.passed
+            total[_FAIL] += coverage.failed
+            total[_UNOBSERVABLE] += coverage.unobservable
+            total[_SKIPPED] += coverage.skipped
 
     def _add_alarm(self, alarm: Alarm, frame: Frame, verdict: Verdict) -> None:
         key = (alarm.check, alarm.subject.kind.value, alarm.subject.id)

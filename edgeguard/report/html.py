@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeguard.errors import EdgeGuardError
 from edgeguard.report.drive import DriveRecord, Episode, ratio
@@ -14,7 +15,13 @@ from edgeguard.report.figure import drive_figure
 from edgeguard.report.summary import Summary
 from edgeguard.verdict import Level, Outcome
 
+if TYPE_CHECKING:
+    import jinja2
+
 MAX_ROWS = 200
+
+_SCRIPT = "<!-- Plotly -->"
+"""Where the figure's script goes: to render its megabytes as a value would copy them several times."""
 
 
 def require_libraries() -> None:
@@ -32,22 +39,24 @@ def require_libraries() -> None:
         ) from e
 
 
+def load() -> None:
+    """Load what a report is made of, so that the work before it is not in vain, and no report waits for it.
+
+    Raises:
+        EdgeGuardError: as `require_libraries`.
+    """
+    require_libraries()
+    _parts()
+
+
 def write_report(path: Path, record: DriveRecord, summary: Summary) -> None:
     """Write the report of a drive.
 
     Raises:
         EdgeGuardError: as `require_libraries`.
     """
-    require_libraries()
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
-    loader = jinja2.PackageLoader("edgeguard.report")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["value"] = _value
-    template = environment.get_template("report.html.j2")
+    load()
+    template, script = _parts()
     start = record.now_ns[0] if record.now_ns else 0
     page = template.render(
         summary=summary,
@@ -60,9 +69,25 @@ def write_report(path: Path, record: DriveRecord, summary: Summary) -> None:
         coverage=[_coverage(check, total) for check, total in summary.coverage.items()],
         unseen=_unseen(summary),
         figure=_script_json(drive_figure(record)),
-        plotly=get_plotlyjs(),
+        plotly=_SCRIPT,
     )
-    path.write_text(page, encoding="utf-8")
+    before, behind = page.split(_SCRIPT)
+    with path.open("wb") as file:
+        file.writelines((before.encode(), script, behind.encode()))
+
+
+@lru_cache(maxsize=1)
+def _parts() -> tuple[jinja2.Template, bytes]:
+    """The page's template, and the script that draws its figure."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    loader = jinja2.PackageLoader("edgeguard.report")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["value"] = _value
+    return environment.get_template("report.html.j2"), get_plotlyjs().encode()
 
 
 def headline(record: DriveRecord, summary: Summary, start: int) -> dict[str, str]:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings, _whole
+from edgeguard.checks.patch_saliency import PatchSaliency, PatchSaliencySettings
+from edgeguard.compiled import loops
 from tests.checks.street import boxed_street, on_near_boxes, painted, scores, street, told
 
 N = 64
@@ -72,9 +73,13 @@ def test_a_billboard_is_not(shared: Path) -> None:
 def test_a_slim_body_in_a_bright_vest_is_all_rim_and_tells_nothing() -> None:
     cells = np.full((20, 40), 5.0, np.float32)
     cells[8:12, 18:20] = 120.0
-    assert _whole(cells, np.array([280.0, 100.0, 316.0, 220.0])).size < 20
-    assert _whole(cells, np.array([260.0, 100.0, 380.0, 220.0])).max() == 120.0
-    assert _whole(cells, np.array([-30.0, -40.0, -5.0, -1.0])).size == 0
+    slim, wide, outside = (
+        [280.0, 100.0, 316.0, 220.0],
+        [260.0, 100.0, 380.0, 220.0],
+        [-30.0, -40.0, -5.0, -1.0],
+    )
+    level = loops.patch_energy(cells, np.array([slim, wide, outside]), 16.0, 0.1, 20)
+    assert np.isnan(level[[0, 2]]).all() and level[1] == 120.0
 
 
 def test_a_camera_without_colour_tells_nothing(shared: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,14 +100,32 @@ def test_several_recordings_are_replayed_side_by_side_and_a_bad_one_costs_no_oth
     bags = [shared / "data/kitti_tracking" / name for name in ("kitti_0012", "kitti_0014")]
     (tmp_path / "empty").mkdir()
     args = [*map(str, bags), str(tmp_path / "empty"), "--out", str(tmp_path / "out"), "--jobs", "2"]
-    done = CliRunner().invoke(app, ["replay", *args])
-    assert done.exit_code == 2 and str(tmp_path / "empty") in done.stderr
+    command = [sys.executable, "-c", "from edgeguard.cli.app import main; main()", "replay"]
+    done = subprocess.run([*command, *args], capture_output=True, text=True)
+    assert done.returncode == 2 and str(tmp_path / "empty") in done.stderr
     for bag in bags:
         assert (tmp_path / "out" / bag.name / "report.html").exists()
     alone = CliRunner().invoke(app, ["replay", str(bags[0]), "--out", str(tmp_path / "alone")])
     assert alone.exit_code == 0
     events = [(tmp_path / folder / "events.jsonl").read_bytes() for folder in ("out/kitti_0012", "alone")]
     assert events[0] == events[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="forks only where threads can be counted")
+@pytest.mark.parametrize(
+    ("before", "method"), [("pass", "fork"), ("threading.Thread(target=done.wait).start()", "spawn")]
+)
+def test_only_a_process_without_threads_is_forked(before: str, method: str) -> None:
+    script = f"""
+import threading
+from edgeguard.cli.replay import _processes
+done = threading.Event()
+{before}
+print(_processes().get_start_method())
+done.set()
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == method
 
 
 def test_two_recordings_of_one_name_are_refused(tmp_path: Path) -> None:

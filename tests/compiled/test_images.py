@@ -14,13 +14,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seeds)
-def test_blocks_have_the_mean_and_variance_of_their_pixels(seed: int) -> None:
+def test_what_a_picture_shows_is_that_of_its_blocks_and_pixels(seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (27, 35), np.uint8)
-    mean, variance, extreme = loops.blocks(pixels, 8, 5, 250)
+    pixels[:8, :16] = 100
+    contrast, flat, extreme = loops.content(pixels, 8, 1.0, 5, 250)
     whole = pixels[:24, :32].reshape(3, 8, 4, 8).astype(float)
-    np.testing.assert_allclose(mean, whole.mean(axis=(1, 3)))
-    np.testing.assert_allclose(variance, whole.var(axis=(1, 3)), atol=1e-6)
-    assert extreme == np.count_nonzero((pixels < 5) | (pixels > 250))
+    assert contrast == pytest.approx(whole.mean(axis=(1, 3)).std())
+    assert flat == np.mean(whole.var(axis=(1, 3)) < 1.0) == 2 / 12
+    assert extreme == np.mean((pixels < 5) | (pixels > 250))
 
 
 @given(seeds)
@@ -36,7 +37,7 @@ def test_colour_cells_are_opencvs_laplacian(seed: int) -> None:
 
 def test_pictures_too_small_for_a_cell_have_none() -> None:
     assert loops.colour_cells(np.zeros((3, 9, 3), np.uint8), 4).shape == (0, 2)
-    assert loops.blocks(np.zeros((3, 9), np.uint8), 8, 5, 250)[0].shape == (0, 1)
+    assert loops.content(np.zeros((3, 9), np.uint8), 8, 1.0, 5, 250) == (0.0, 0.0, 1.0)
 
 
 @given(seeds)
@@ -66,19 +67,37 @@ def test_without_a_ring_nothing_grows() -> None:
 
 
 def test_a_box_slips_less_what_its_body_carries() -> None:
-    moved, flow = np.array([[6.0, -1.0]]), np.zeros((1, 10, 2))
+    before, flow = np.array([[10.0, 20, 30, 50]]), np.zeros((1, 10, 2))
+    now = before + [6.0, -1.0, 6.0, -1.0]
     all_good, none = np.ones((1, 10), np.uint8), np.zeros((1, 10), np.uint8)
-    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[6.0, -1.0]]  # over what stands still
+    assert loops.slips(now, before, flow, all_good, 0.3).tolist() == [[6.0, -1.0]]  # over what stands still
     flow[0, :4] = 5.5, -1.0  # a body in front of what stands still
-    assert loops.slips(moved, flow, all_good, 0.3).tolist() == [[0.5, 0.0]]
-    assert np.isnan(loops.slips(moved, flow, none, 0.3)).all()
+    assert loops.slips(now, before, flow, all_good, 0.3).tolist() == [[0.5, 0.0]]
+    assert np.isnan(loops.slips(now, before, flow, none, 0.3)).all()
 
 
-def test_places_outside_a_picture_are_refused() -> None:
-    picture = np.ones((2, 3), np.float32)
-    assert loops.mean_at(picture, np.array([0, 5])) == 1.0
+def test_each_lag_lays_places_over_the_picture_of_its_moment() -> None:
+    pictures = [np.full((2, 3), float(k), np.float32) for k in range(3)]
+    pictures[0][1, 2] = 6.0
+    places = [np.array(p) for p in ([0, 1], [5], [5, 0])]
+    assert loops.lag_means(pictures, places).tolist() == [3.0, 6.0, 0.0, 1.0, 2.0]
+    assert np.isnan(loops.lag_means(pictures[:1], [np.zeros(0, np.int64)])).all()
     with pytest.raises(IndexError, match="place 6 of 6"):
-        loops.mean_at(picture, np.array([6]))
+        loops.lag_means(pictures[:1], [np.array([6])])
+    at = np.array([[2, 1], [3, 0], [0, 2], [-1, 0], [1, 0]])
+    assert loops.flat_places(at, 2, 3).tolist() == [5, 1]
+
+
+@given(seeds)
+def test_cells_changed_whose_range_did(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.uniform(2, 40, (5, 7)).astype(np.float32)
+    now = (before * rng.choice([0.9, 1.0, 1.01, 1.2], before.shape)).astype(np.float32)
+    now[rng.random(now.shape) < 0.2] = np.inf
+    known = np.isfinite(now)
+    moved = np.abs(np.log(now[known] / before[known])) > np.log(1.05)
+    assert loops.changed_share(now, before, 1.05, 1) == pytest.approx(moved.mean())
+    assert np.isnan(loops.changed_share(now, before, 1.05, int(known.sum()) + 1))
 
 
 def test_a_sector_of_noise_is_told_by_its_worst_columns() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import nbinom
 
 from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
@@ -20,39 +21,69 @@ clouds = st.integers(0, 40).flatmap(lambda n: arrays(np.float32, (n, 3), element
 
 @given(clouds)
 def test_points_by_column_are_those_in_the_image(xyz: F32) -> None:
+    xyz = loops.in_view(xyz, np.eye(4), *CAMERA.sides)
     uv, inside = CAMERA.project(xyz)
     row = np.flatnonzero(inside & (xyz[:, 2] > 0.5))
     row = row[np.argsort(uv[row, 0].astype(int), kind="stable")]
     for found in (
         loops.by_column(xyz, uv, inside, 0.5, CAMERA.width),
-        CAMERA.project_by_column(xyz, 0.5),
+        CAMERA.view(xyz, np.eye(4), 0.5),
     ):
         np.testing.assert_array_equal(found[0], xyz[row])
-        np.testing.assert_array_equal(found[1], uv[row])
-        np.testing.assert_array_equal(np.column_stack(found[2:5]), np.column_stack([uv[row], xyz[row, 2]]))
+        np.testing.assert_array_equal(np.column_stack(found[1:4]), np.column_stack([uv[row], xyz[row, 2]]))
         np.testing.assert_array_equal(
-            found[5], np.searchsorted(uv[row, 0].astype(int), np.arange(CAMERA.width + 1))
+            found[4], np.searchsorted(uv[row, 0].astype(int), np.arange(CAMERA.width + 1))
         )
+
+
+@given(clouds)
+def test_a_view_from_another_place_is_that_of_the_points_brought_here(xyz: F32) -> None:
+    turn = np.array([[0.0, -1, 0, 0.5], [0, 0, -1, -0.25], [1, 0, 0, 2.0], [0, 0, 0, 1]])
+    there = loops.in_view(xyz, turn, *CAMERA.sides)
+    for found, same in zip(CAMERA.view(xyz, turn, 0.5), CAMERA.view(there, np.eye(4), 0.5)):
+        np.testing.assert_array_equal(found, same)
 
 
 @given(clouds, st.lists(number, min_size=4, max_size=4))
 def test_a_box_holds_the_points_inside_it(xyz: F32, box: list[float]) -> None:
     x0, y0, x1, y1 = box
     x0, y0, x1, y1 = 10 * x0 + 300, 10 * y0 + 180, 10 * x1 + 300, 10 * y1 + 180
-    _, _, u, v, z, start = CAMERA.project_by_column(xyz, 0.5)
+    _, u, v, z, start = CAMERA.view(xyz, np.eye(4), 0.5)
     inside = np.flatnonzero((u >= x0) & (u < x1) & (v >= y0) & (v <= y1))
     np.testing.assert_array_equal(loops.in_box(u, v, start, x0, y0, x1, y1), inside)
-    above = z > 10
-    ranges, total = loops.body_ranges(u, v, z, above, start, x0, y0, x1, y1)
-    np.testing.assert_array_equal(ranges, z[inside[above[inside]]])
-    assert total == len(inside)
+
+
+@given(clouds, st.floats(2, 60), st.booleans())
+def test_a_body_is_supported_by_what_lies_at_its_range(xyz: F32, at: float, known: bool) -> None:
+    xyz = xyz * np.float32(0.3) + np.float32([0, 0, 8])
+    _, u, v, z, start = CAMERA.view(xyz, np.eye(4), 0.5)
+    above = z > 6
+    box = np.array([[200.0, 90.0, 440.0, 270.0]])
+    inside = (u >= 200) & (u < 440) & (v >= 90) & (v <= 270)
+    mine = np.sort(z[inside & above])
+    where, spread, length = np.array([at if known else np.nan]), np.full(1, 0.5), np.full(1, 4.0)
+    on, before, behind, total, nearest = loops.body_support(
+        u, v, z, above, start, box, where, spread, length, 1.12, 200
+    )[:, 0]
+    body = loops.nearest_body(mine, 3.0, 0.3, 1.12, 200)
+    assert total == np.count_nonzero(inside)
+    np.testing.assert_equal(nearest, body)
+    if np.isfinite(body) and (not known or abs(np.log(body / at)) <= 0.5):
+        at = body
+    elif not known:
+        assert on == before == behind == 0
+        return
+    near, far = np.float32(at * 0.88), np.float32(at * 1.12 + 2.0)
+    assert (before, on, behind) == tuple(
+        np.count_nonzero(part) for part in (mine < near, (mine >= near) & (mine < far), mine >= far)
+    )
 
 
 @given(clouds)
 def test_cells_hold_the_nearest_and_farthest_of_their_returns(xyz: F32) -> None:
-    _, uv, u, v, z, _ = CAMERA.project_by_column(xyz, 0.5)
+    _, u, v, z, _ = CAMERA.view(xyz, np.eye(4), 0.5)
     near, far, count = loops.reach(u, v, z, 45, 80, 8.0)
-    cell = (uv // 8).astype(int)
+    cell = (np.column_stack([u, v]) // 8).astype(int)
     for (a, b), r in zip(cell[:, ::-1], z):
         mine = z[(cell == (b, a)).all(axis=1)]
         assert (near[a, b], far[a, b], count[a, b]) == (mine.min(), mine.max(), len(mine))
@@ -98,9 +129,10 @@ def test_arrays_that_others_own_are_read_and_never_written() -> None:
 
 @given(clouds, st.floats(4, 30), st.floats(0, 5))
 def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, length: float) -> None:
-    _, _, u, _, z, _ = CAMERA.project_by_column(xyz, 0.5)
+    _, u, v, z, start = CAMERA.view(xyz, np.eye(4), 0.5)
     height = (1.6 - 0.05 * z).astype(np.float32)
-    index = np.flatnonzero((u >= 100) & (u < 500))[::2]
+    index = np.flatnonzero((u >= 100) & (u < 500) & (v >= 50) & (v <= 300))
+    index = index[:: 1 + len(index) // 8]
     ground = height[index] < 0.25 + 0.01 * z[index]
     passed = z[index] > np.where(ground, beyond, beyond + length)
     told = passed | ~ground
@@ -108,11 +140,23 @@ def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, leng
     column = np.minimum((u[index] - 100.0) * (count / 400.0), count - 1).astype(int)
     rays, through = (np.bincount(column[m], minlength=count) for m in (told, passed))
     is_open = "".join("x" if n >= 2 and p >= 0.8 * n else " " for n, p in zip(rays, through))
+    box, beyond_m, length_m = np.array([[100.0, 50.0, 500.0, 300.0]]), np.array([beyond]), np.array([length])
     width, share, total = loops.seen_through(
-        u, z, height, index, 100.0, 500.0, beyond, length, 0.25, 0.01, 2.0, 0.8, 2, 6
-    )
+        u, v, z, height, start, box, beyond_m, length_m, 0.25, 0.01, 8, 2.0, 0.8, 2, 6
+    )[:, 0]
     assert width == max(map(len, is_open.split(" "))) / count
     assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
+
+
+@given(st.integers(0, 400), st.floats(0.5, 400), st.floats(0.5, 20))
+def test_few_returns_surprise_as_the_negative_binomial_says(
+    found: int, expected: float, shape: float
+) -> None:
+    count, mean, told = np.full(2, float(found)), np.full(2, expected), np.array([1, 0], np.uint8)
+    surprise, untold = loops.few_returns(count, mean, told, shape, 500.0)
+    fewer = nbinom.cdf(min(found, np.ceil(expected)), shape, shape / (shape + expected))
+    assert surprise == pytest.approx(-np.log(max(fewer, 1e-12)), rel=1e-6, abs=1e-9)
+    assert np.isnan(untold)
 
 
 def test_a_box_expects_returns_for_what_of_it_is_in_the_image() -> None:

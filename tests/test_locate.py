@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import edgeguard
-from edgeguard.engine.locate import data_dir
 from edgeguard.errors import EdgeGuardError
+from edgeguard.locate import data_dir
 
 SOURCE = Path(edgeguard.__file__).resolve().parent
 
@@ -29,7 +29,7 @@ def test_an_unknown_kind_names_every_place_looked_at(monkeypatch: pytest.MonkeyP
 def find_from(site: Path, **environment: str) -> str:
     """Ask a fresh Python that imports edgeguard from `site` where engines are."""
     code = f"import sys; sys.path.insert(0, {str(site)!r}); sys.prefix = '/nowhere'\n"
-    code += "from edgeguard.engine.locate import data_dir; print(data_dir('engines'))"
+    code += "from edgeguard.locate import data_dir; print(data_dir('engines'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=site
     )
