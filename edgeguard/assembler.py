@@ -343,7 +343,7 @@ class _Calibration:
         self._known: dict[str, tuple[str, F64]] = {}
 
     def set_camera(self, camera: CameraModel) -> None:
-        if self._camera is None or not _same(self._camera, camera):
+        if self._camera is not camera and (self._camera is None or not _same(self._camera, camera)):
             self._camera = camera
             self._rebuild()
 

@@ -33,7 +33,7 @@ MAX_TABLE_BYTES = 2**20
 _PACKAGE = Path(__file__).parent
 _MODULES = (
     "appearances", "attribution", "bonds", "checks", "evidence", "lidar", "monitor", "objects", "radar",
-    "rig", "scene", "sight", "tracking", "types", "verdict",
+    "rig", "scene", "sight", "tracking", "types", "vanishing", "verdict",
 )  # fmt: skip
 """Of `edgeguard`: what a monitor's parts are defined in."""
 

@@ -95,7 +95,8 @@ def boards(engine: Engine, bgr: U8, seed: int) -> F64:
 
 def of_video(engine: Engine, prepared: Prepared, path: Path, seed: int = 0) -> Iterator[Target]:
     """Yield views of a video's things, enlarged to what is seen of one close ahead."""
-    rng, film, side_px = np.random.default_rng(seed), cv2.VideoCapture(str(path)), engine_side(engine)
+    rng, film, shown = np.random.default_rng(seed), cv2.VideoCapture(str(path)), load_spec(engine.name).spec
+    side_px, stretches = shown.input.width, shown.input.resize.rule == "stretch"
     for index in range(int(film.get(cv2.CAP_PROP_FRAME_COUNT))):
         ok, bgr = film.read()
         if not ok:
@@ -106,19 +107,19 @@ def of_video(engine: Engine, prepared: Prepared, path: Path, seed: int = 0) -> I
             if box[2] - box[0] < 40:
                 continue
             height, width = bgr.shape[:2]
-            side = min(int((box[2] - box[0]) * side_px / rng.uniform(0.12, 0.4) / side_px), height, width)
-            corner = (box[:2] + box[2:]) / 2 - side * rng.uniform((0.35, 0.4), (0.65, 0.7))
-            x, y = np.clip(corner, 0, (width - side, height - side)).astype(int)
+            # What stretches sees a wide picture squeezed, and its tiles as they are.
+            shape = rng.uniform(1.0, 3.5) if stretches else 1.0
+            side = min(int((box[2] - box[0]) / rng.uniform(0.12, 0.4)), height, int(width / shape))
+            corner = (box[:2] + box[2:]) / 2 - side * rng.uniform((0.35, 0.4), (0.65, 0.7)) * (shape, 1)
+            x, y = np.clip(corner, 0, (width - side * shape, height - side)).astype(int)
             crop = cv2.resize(
-                bgr[y : y + side, x : x + side], (side_px, side_px), interpolation=cv2.INTER_CUBIC
+                bgr[y : y + side, x : x + int(side * shape)],
+                (int(side_px * shape), side_px),
+                interpolation=cv2.INTER_CUBIC,
             )
             moved = (box - np.array([x, y, x, y])) * side_px / side
             if len(boxes(engine, np.asarray(crop, np.uint8), prepared)):
                 yield Target(np.asarray(crop, np.uint8), moved)
-
-
-def engine_side(engine: Engine) -> int:
-    return load_spec(engine.name).spec.input.width
 
 
 def main() -> None:

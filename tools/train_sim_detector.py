@@ -134,13 +134,15 @@ def samples(scenes: int, frames: int, cache: Path | None) -> list[Sample]:
     return out
 
 
-def rare_boxes(sample: Sample) -> np.ndarray:
-    """Return the (N, 4) boxes of people and signs that are close and seen."""
-    named = np.array([label in LABELS[1:] for label in sample.labels], bool)
+def rare_boxes(sample: Sample, labels: tuple[str, ...] = LABELS) -> np.ndarray:
+    """Return the (N, 4) boxes of what is no car, of `labels`, close and seen."""
+    named = np.array([label in labels[1:] for label in sample.labels], bool)
     return sample.xyxy[named & (sample.range_m < RARE_M) & (sample.visible > LEAST_VISIBLE)]
 
 
-def augmented(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def augmented(
+    sample: Sample, rng: np.random.Generator, labels: tuple[str, ...] = LABELS
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the picture, (3, H, W) float32 0 to 1, and (N, 6): box in the input, class, visible share."""
     bgr = sample.bgr
     h, w = bgr.shape[:2]
@@ -149,7 +151,7 @@ def augmented(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.
     # Road and horizon are where things are; the sky is cropped away more often than not.
     spare = np.array([w * scale - CROP[0], h * scale - CROP[1]])
     shift = -spare * (rng.uniform(0, 1), rng.uniform(0.35, 1))
-    rare = rare_boxes(sample)
+    rare = rare_boxes(sample, labels)
     if len(rare) and rng.random() < 0.6:
         middle = (rare[int(rng.integers(len(rare)))].reshape(2, 2) * scale).mean(0)
         wanted = rng.uniform(0.1, 0.9, 2) * CROP - middle
@@ -174,7 +176,7 @@ def augmented(sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.
     boxes = np.clip(boxes, 0, [*CROP, *CROP])
     size = boxes[:, 2:] - boxes[:, :2]
     shown = size.prod(1) / whole
-    known = np.array([LABELS.index(label) if label in LABELS else -1 for label in sample.labels])
+    known = np.array([labels.index(label) if label in labels else -1 for label in sample.labels])
     keep = (size.min(1) > 3) & (shown > 0.12) & (known >= 0)
     table = np.column_stack([boxes, known, sample.visible * np.minimum(2 * shown, 1)])[keep]
     return np.clip(picture / 255, 0, 1).transpose(2, 0, 1), table
@@ -234,12 +236,14 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
     return common / union - (hull - union) / hull
 
 
-def batches(data: list[Sample], rng: np.random.Generator) -> Iterator[tuple[Tensor, list[np.ndarray]]]:
-    often = [k for k, sample in enumerate(data) if len(rare_boxes(sample))]
+def batches(
+    data: list[Sample], rng: np.random.Generator, labels: tuple[str, ...] = LABELS
+) -> Iterator[tuple[Tensor, list[np.ndarray]]]:
+    often = [k for k, sample in enumerate(data) if len(rare_boxes(sample, labels))]
     while True:
         order = rng.permutation([*range(len(data)), *often])
         for i in range(0, len(order) - BATCH + 1, BATCH):
-            pairs = [augmented(data[k], rng) for k in order[i : i + BATCH]]
+            pairs = [augmented(data[k], rng, labels) for k in order[i : i + BATCH]]
             if sum(len(t) for _, t in pairs):
                 yield (
                     torch.from_numpy(np.stack([p for p, _ in pairs]).astype(np.float32)),

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from edgeguard import objects
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
@@ -27,12 +27,6 @@ from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _SETTLE_S = 1.0
-_GONE_S = 1.0
-_STEADY_S = 1.0
-_FIRM = 0.6
-_NARROWING_PER_S = 0.4
-_RAREST = 6.0
-_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
 
 
 class BirthDeathSettings(Settings):
@@ -63,40 +57,14 @@ class BirthDeath:
 
     def reset(self) -> None:
         self._settled_s = 0.0
-        self._birth = np.full(CAPACITY, np.nan)
-        self._growth = np.zeros(CAPACITY)  # of width over height, while seen
+        self._memory = np.full((2, CAPACITY), np.nan)
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, s = scene.tracks, self.settings
+        t = scene.tracks
         self._settled_s = 0.0 if scene.dt_s >= 0.5 else self._settled_s + scene.dt_s
         if scene.frame.detections is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        open_view = (scene.edge_px > s.edge_px) & (scene.hidden < 0.2) & ~scene.truncated
-        # Ahead by a factor of e in size for every 2 nats: tracks are born small.
-        size = 2.0 * np.log(np.maximum(t.height, 1.0) / s.far_height_px)
-        birth = np.where(open_view & (self._settled_s > _SETTLE_S), np.maximum(size, 0.0), np.nan)
-        self._birth[t.slot] = np.where(t.is_new, birth, self._birth[t.slot])
-        # The start of a drive and of sight after a gap: everything is born then.
-        young = (t.age_s <= s.window_s) & scene.asserted
-        gone = (
-            ~t.matched
-            & (t.held_s >= s.held_s)
-            & (t.missed_s <= np.where(_VEHICLE[t.label], _GONE_S, s.window_s))
-            & scene.asserted
-            & open_view
-        )
-        size = np.maximum(size, 0.0)
-        death = np.minimum(1.0 + size, 3.0)
-        firm = _VEHICLE[t.label] & (t.held_s >= _STEADY_S) & (np.minimum(t.score, t.confidence) >= _FIRM)
-        seen = t.slot[t.matched]
-        self._growth[seen] = (t.velocity[:, 2] - t.velocity[:, 3])[t.matched]
-        firm &= self._growth[t.slot] > -_NARROWING_PER_S
-        death = np.where(firm, np.minimum(1.0 + 1.5 * size, _RAREST), death)
-        held = t.matched & (t.held_s >= s.held_s)
-        surprise = np.full(len(t), np.nan)
-        surprise[held] = 0.0
-        surprise[young] = self._birth[t.slot][young]
-        surprise[gone] = death[gone]
+        surprise = loops.births_and_deaths(scene, self._settled_s > _SETTLE_S, self._memory, self.settings)
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -17,14 +17,13 @@ import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
-from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-_MIN_HITS = 4
 # Spread of clean residuals in the tracker's own, generous, standard deviations (centre x, y, ln width,
 # height),
 # measured on six KITTI tracking drives. A gait and a pedalling leg change a box more than a turning car does.
@@ -55,31 +54,14 @@ class BoxMotion:
 
     def score(self, scene: Scene) -> list[Scores]:
         t = scene.tracks
-        told = t.matched & (t.hits >= _MIN_HITS) & scene.asserted & ~scene.truncated & (scene.hidden < 0.3)
-        residual, sigma = t.residual.copy(), t.residual_sigma * _SPREAD[t.label]
-        if np.count_nonzero(told) >= 4:
-            residual[:, :2] -= median(residual[told, :2])
-        # What the class can do on the ground within one interval is no surprise.
-        rig = scene.rig
-        if rig is not None:
-            reach = 0.5 * objects.MAX_ACCELERATION[t.label] * max(scene.dt_s, 0.02) ** 2
-            sigma[:, 0] = np.hypot(sigma[:, 0], rig.camera.focal * reach / np.maximum(scene.size_range, 1.0))
-        z = np.where(told[:, None], residual / sigma, np.nan)
-        shift, size = np.maximum.reduceat(np.abs(z), (0, 2), axis=1).T
-        worst = np.maximum(shift, size)
-        # Student-t tail, all four components: −ln(4·p), never below 0.
-        nu = self.settings.tail
-        surprise = np.maximum(0.0, 0.5 * (nu + 1) * np.log1p(worst**2 / nu) - np.log(4.0))
+        surprise, shift, size = loops.leaps(scene, _SPREAD, self.settings.tail)
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, surprise, np.nan),
+                surprise,
                 (Cause.CAMERA,) * len(t),
-                {
-                    "shift_sigma": shift,
-                    "size_sigma": size,
-                },
+                {"shift_sigma": shift, "size_sigma": size},
             )
         ]
 

@@ -15,23 +15,23 @@ Source: Page's CUSUM (1954) on the detector's logit; the accumulation is the evi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from pydantic import Field
 
 from edgeguard import objects
-from edgeguard.arrays import clamp, median
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-# Beyond this score detectors saturate, and a logit means nothing.
-_SURE = 0.95
+# Scale of the Laplace law of falls, logits, by group.
+_SPREAD: dict[str, float] = {"vehicle": 0.35, "cycle": 0.5, "person": 0.45, "sign": 0.5}
+_SIGMA: F64 = np.array([_SPREAD[c.group] for c in objects.CLASSES])
 
 
 class ConfidenceSettings(Settings):
@@ -59,73 +59,23 @@ class Confidence:
         self.reset()
 
     def reset(self) -> None:
-        self._now = np.zeros(CAPACITY)
-        self._usual = np.zeros(CAPACITY)
-        self._spread = np.zeros(CAPACITY)
-        self._known_s = np.zeros(CAPACITY)
+        self._memory = np.zeros((loops.CONFIDENCES, CAPACITY))
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, s = scene.tracks, self.settings
-        slot = t.slot
-        p = clamp(t.score, 1.0 - _SURE, _SURE)
-        logit = np.log(p / (1.0 - p))
-        clear = t.matched & ~scene.truncated & (scene.hidden < 0.15) & (scene.edge_px > s.edge_px)
-        clear &= ~scene.duplicate & (t.height >= s.min_height_px)
-        fresh = t.is_new
-        self._known_s[slot[fresh]] = 0.0
-        return self._judge(scene, logit, clear)
-
-    def _judge(self, scene: Scene, logit: F64, clear: np.ndarray) -> list[Scores]:
-        t, s = scene.tracks, self.settings
-        slot = t.slot
-        known_s, now = self._known_s[slot], self._now[slot]
-        first = clear & (known_s <= 0.0)
-        follow = 1.0 - math.exp(-scene.dt_s / s.window_s)
-        now = np.where(first, logit, now + np.where(clear, follow * (logit - now), 0.0))
-        self._now[slot] = now
-        # The level is kept at one apparent size: going away is no loss of faith.
-        by_size = s.per_log_height * np.log(np.maximum(t.height, 1.0) / 100.0)
-        usual = np.where(first, logit - by_size, self._usual[slot])
-        self._usual[slot] = usual
-        known = clear & (known_s >= s.min_age_s)
-        fall = np.minimum(usual + by_size, math.log(_SURE / (1.0 - _SURE))) - now
-        common = float(median(fall[known])) if np.count_nonzero(known) >= 4 else 0.0
-        own = fall - max(common, 0.0)
-        sigma = _SIGMA[t.label]
-        surprise = np.maximum(own / sigma, 0.0)
-        self._learn(scene, clear, first, fall, sigma)
-        told = known & scene.asserted
+        t = scene.tracks
+        surprise, fall, common, known_s = loops.lost_faith(scene, self._memory, _SIGMA, self.settings)
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, surprise, np.nan),
+                surprise,
                 (Cause.CAMERA,) * len(t),
-                {
-                    "score": t.score,
-                    "fall_logit": own,
-                    "common_fall_logit": np.full(len(t), common),
-                    "known_s": self._known_s[slot],
-                },
+                {"score": t.score, "fall_logit": fall, "common_fall_logit": common, "known_s": known_s},
             )
         ]
-
-    def _learn(self, scene: Scene, clear: np.ndarray, first: np.ndarray, fall: F64, sigma: F64) -> None:
-        """The level follows what is seen, at most by what is usual: a fall does not become the rule."""
-        slot, known_s = scene.tracks.slot, self._known_s[scene.tracks.slot]
-        # Like a mean at first, then fading.
-        memory = clamp(known_s, scene.dt_s + 1e-6, self.settings.memory_s)
-        step = np.where(clear & ~first, 1.0 - np.exp(-scene.dt_s / memory), 0.0)
-        self._usual[slot] -= step * np.minimum(fall, sigma)
-        self._known_s[slot] = known_s + np.where(clear, max(scene.dt_s, 1e-3), 0.0)
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (
             f"its score fell to {measured['score']:.2f} in plain view, {measured['fall_logit']:.1f} logits "
             "under its usual"
         )
-
-
-# Scale of the Laplace law of falls, logits, by group.
-_SPREAD: dict[str, float] = {"vehicle": 0.35, "cycle": 0.5, "person": 0.45, "sign": 0.5}
-_SIGMA: F64 = np.array([_SPREAD[c.group] for c in objects.CLASSES])

@@ -17,20 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard import objects
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
-from edgeguard.tracking.trend import TrendBank
-from edgeguard.types import F64, Channel
+from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
-
-# A range that jumps by more than this share within a frame is another body's.
-_JUMP = 0.12
 
 
 class ExpansionSettings(Settings):
@@ -66,76 +61,26 @@ class Expansion:
         self.reset()
 
     def reset(self) -> None:
-        self._trend = TrendBank(CAPACITY, 2, self.settings.memory_s)
-        self._known_s = np.zeros(CAPACITY)
-        self._range = np.full(CAPACITY, np.nan)
+        self._lines = np.zeros((CAPACITY, 7))
+        self._memory = np.zeros((2, CAPACITY))
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, s = scene.tracks, self.settings
-        slot = t.slot
-        near, measured = self._range_of(scene)
-        last = np.where(t.is_new, np.nan, self._range[slot])
-        jumped = np.abs(np.log(near / last)) > _JUMP + 4.0 * s.range_noise_m / near
-        known_s = self._known_s[slot]
-        clear = ~scene.truncated & (scene.hidden < 0.2) & (scene.foot_hidden < 0.3)
-        good = t.matched & clear & np.isfinite(near)
-        fresh = t.is_new | ~clear | jumped
-        self._trend.advance(scene.dt_s)
-        self._trend.clear(slot[fresh])
-        known_s = np.where(fresh, 0.0, known_s + np.where(good, scene.dt_s, 0.0))
-        self._known_s[slot], self._range[slot] = known_s, np.where(good, near, last)
-        row = np.flatnonzero(good)
-        height = np.maximum(t.height, 1.0)
-        self._trend.add(slot[row], np.log(np.array([height[row], near[row]])).T)
-
-        growth, closing = (self._trend.slope(slot) * (1.0, -1.0)).T
-        range_noise = s.range_noise_m / near
-        noise = np.array([s.box_noise + 0.75 / height, range_noise]).T
-        sigma = np.hypot(*self._trend.slope_sigma(slot, noise).T)
-        speed, turning = _own_motion(scene)
-        if speed is not None:
-            closing = np.where(measured, closing, speed / near)
-        told = good & scene.asserted & (known_s >= s.min_age_s) & (near <= s.max_range_m)
-        told &= (t.height >= s.min_height_px) & (measured | (turning <= s.max_turn_rad_s))
-        z = (growth - closing) / sigma
-        nu = s.tail
-        surprise = np.maximum(0.0, 0.5 * (nu + 1.0) * np.log1p(z**2 / nu) - np.log(2.0))
+        t = scene.tracks
+        surprise, growth, closing, range_m, sigma = loops.growth_against_closing(
+            scene, self._lines, self._memory, self.settings
+        )
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, surprise, np.nan),
+                surprise,
                 (Cause.CAMERA,) * len(t),
-                {"growth_per_s": growth, "closing_per_s": closing, "range_m": near, "sigma": z},
+                {"growth_per_s": growth, "closing_per_s": closing, "range_m": range_m, "sigma": sigma},
             )
         ]
-
-    def _range_of(self, scene: Scene) -> tuple[F64, NDArray[np.bool_]]:
-        """Range of each track's nearest face, and whether it was measured, not taken from its size."""
-        t, pairing, seen = scene.tracks, scene.pairing, scene.objects
-        near = np.full(len(t), np.nan)
-        if scene.objects_are_classified and pairing is not None and seen is not None and len(seen):
-            k = pairing.object_of
-            face = seen.center[k, 2] - 0.5 * seen.size[k, 2]
-            near = np.where((k >= 0) & seen.matched[k] & (face > 1.0), face, np.nan)
-        elif scene.support is not None:
-            near = np.where(scene.supported, scene.support.foreground, np.nan)
-        measured = np.isfinite(near)
-        if _own_motion(scene)[0] is not None:
-            still = objects.MAX_SPEED[t.label] == 0.0
-            near = np.where(~measured & still, scene.size_range, near)
-        return near, measured
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return (
             f"box grows by {measured['growth_per_s']:+.0%} a second while its object at "
             f"{measured['range_m']:.0f} m comes nearer by {measured['closing_per_s']:+.0%}"
         )
-
-
-def _own_motion(scene: Scene) -> tuple[float | None, float]:
-    """Speed of the camera along its axis, m/s, None where unknown, and its turn rate, rad/s."""
-    own = scene.camera_motion
-    if own is None:
-        return None, 0.0
-    return float(own[0][2]), float(np.linalg.norm(own[1]))

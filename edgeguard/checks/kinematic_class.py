@@ -29,10 +29,10 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import CAPACITY
-from edgeguard.tracking.trend import TrendBank
 from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
@@ -85,35 +85,29 @@ class KinematicClass:
         self.reset()
 
     def reset(self) -> None:
-        self._shape = TrendBank(CAPACITY, 4, self.settings.window_s)
-        self._velocity = TrendBank(CAPACITY, 2, self.settings.window_s)
-        self._known_s = np.zeros((CAPACITY, 2))
-        self._partner = np.full(CAPACITY, -1, np.int64)
+        self._shapes = np.zeros((CAPACITY, 11))
+        self._velocities = np.zeros((CAPACITY, 7))
+        self._known_s = np.zeros((2, CAPACITY))
+        self._who = np.full((2, CAPACITY), -1, np.int64)
         self._grounded = False
-        self._group = np.full(CAPACITY, -1, np.int64)
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, s = scene.tracks, self.settings
-        clear = t.matched & ~scene.truncated & (scene.hidden < 0.15) & (scene.foot_hidden < 0.3)
-        clear &= t.height >= s.min_height_px
-        self._watch(scene, clear)
-        known = self._known_s[t.slot, 0] >= s.min_age_s
-        shape = self._shape.mean(t.slot)[:, 0]
-        off = np.minimum.reduce(np.abs(shape[:, None] - _MEAN[t.label]) / self._sigma[t.label], axis=1)
-        speed, speed_sigma = self._speed(scene)
-        acceleration, acceleration_sigma = self._acceleration(scene)
-        fast = np.maximum(speed - objects.MAX_SPEED[t.label], 0.0) / speed_sigma
-        hasty = np.maximum(acceleration - objects.MAX_ACCELERATION[t.label], 0.0) / acceleration_sigma
-        worst = np.fmax(off, np.fmax(fast, hasty))
-        told = clear & known & scene.asserted
+        t, regrounded = scene.tracks, False
+        if scene.pairing is not None and scene.objects is not None and len(scene.objects):
+            grounded = scene.camera_motion is not None
+            regrounded, self._grounded = grounded != self._grounded, grounded
+        surprise, shape, off, speed, fast, acceleration, hasty = loops.unlike_class(
+            scene, self._shapes, self._velocities, self._known_s, self._who, self._grounded, regrounded,
+            _MEAN, self._sigma, self.settings,
+        )  # fmt: skip
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, 0.5 * worst**2, np.nan),
+                surprise,
                 (Cause.CAMERA,) * len(t),
                 {
-                    "width_by_height": np.exp(shape),
+                    "width_by_height": shape,
                     "shape_sigma": off,
                     "speed_mps": speed,
                     "speed_sigma": fast,
@@ -123,82 +117,6 @@ class KinematicClass:
             )
         ]
 
-    def _watch(self, scene: Scene, clear: np.ndarray) -> None:
-        """Add this frame to the windows."""
-        t, slot = scene.tracks, scene.tracks.slot
-        group = objects.GROUP[t.label]
-        # A track that changes its class is another check's matter: what it is called now is judged afresh.
-        fresh = t.is_new | (t.matched & (group != self._group[slot]))
-        self._group[slot] = np.where(t.matched | t.is_new, group, self._group[slot])
-        self._shape.advance(scene.dt_s)
-        self._shape.clear(slot[fresh])
-        self._known_s[slot, 0] = np.where(fresh, 0.0, self._known_s[slot, 0] + np.where(clear, scene.dt_s, 0))
-        row = np.flatnonzero(clear)
-        w, h = np.maximum(t.width[row], 1.0), np.maximum(t.height[row], 1.0)
-        center = (t.xyxy[row, :2] + t.xyxy[row, 2:]) / 2
-        self._shape.add(slot[row], np.array([np.log(w / h), *center.T, np.log(h)]).T)
-
-        self._velocity.advance(scene.dt_s)
-        pairing, seen = scene.pairing, scene.objects
-        if pairing is None or seen is None or not len(seen):
-            return
-        k = pairing.object_of
-        partner = np.where((k >= 0) & seen.matched[k], seen.id[k], -1)
-        paired = (partner >= 0) & (seen.age_s[k] >= 0.5)
-        own = scene.camera_motion
-        # Velocities with and without the vehicle's own do not belong on one line.
-        other = (self._partner[slot] != partner) | fresh | (self._grounded != (own is not None))
-        self._partner[slot], self._grounded = partner, own is not None
-        self._velocity.clear(slot[other])
-        self._known_s[slot, 1] = np.where(
-            other, 0.0, self._known_s[slot, 1] + np.where(paired, scene.dt_s, 0.0)
-        )
-        row = np.flatnonzero(paired)
-        velocity = seen.velocity[k[row]]
-        if own is not None:
-            velocity = velocity + _carried(own, seen.center[k[row], 0], seen.center[k[row], 2])
-        self._velocity.add(slot[row], velocity)
-
-    def _speed(self, scene: Scene) -> tuple[F64, F64]:
-        """Least speed over the ground that explains what is seen, and its standard deviation, m/s."""
-        t, s, slot = scene.tracks, self.settings, scene.tracks.slot
-        n = len(t)
-        if scene.rig is None:
-            return np.full(n, np.nan), np.ones(n)
-        k = scene.rig.camera.k
-        z = scene.size_range
-        slope = self._shape.slope(slot)
-        noise = self._shape.slope_sigma(slot, np.full((n, 1), s.box_noise))[:, 0]
-        ahead = ((t.xyxy[:, 0] + t.xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0]
-        # x = u·Z: sideways speed from the box's drift less what coming nearer alone would move it.
-        across, along = z * (slope[:, 1] / k[0, 0] - ahead * slope[:, 3]), -z * slope[:, 3]
-        sigma_across = noise * objects.HEIGHT[t.label] + np.abs(ahead) * z * noise
-        sigma_along = noise * z
-        own = scene.camera_motion
-        if own is not None:
-            across, along = np.column_stack([across, along]).T + _carried(own, ahead * z, z).T
-        lidar = self._known_s[slot, 1] >= s.min_age_s
-        measured = self._velocity.mean(slot)
-        across, along = np.where(lidar, measured[:, 0], across), np.where(lidar, measured[:, 1], along)
-        sigma_across = np.where(lidar, s.speed_noise, sigma_across + s.speed_noise)
-        sigma_along = np.where(lidar, s.speed_noise, sigma_along + s.speed_noise)
-        if own is None:
-            across = np.maximum(np.abs(across) - s.own_turn_rad_s * z, 0.0)
-            along = np.maximum(np.abs(along) - s.own_speed_mps, 0.0)
-        speed = np.hypot(across, along)
-        sigma = np.hypot(sigma_across * across, sigma_along * along) / np.maximum(speed, 1e-6)
-        return np.where(z <= s.max_range_m, speed, np.nan), np.maximum(sigma, s.speed_noise)
-
-    def _acceleration(self, scene: Scene) -> tuple[F64, F64]:
-        """Least acceleration that explains LiDAR's velocities, and its standard deviation, m/s²."""
-        t, s, slot = scene.tracks, self.settings, scene.tracks.slot
-        x, z = self._velocity.slope(slot).T
-        measured = np.sqrt(x * x + z * z)
-        sigma = self._velocity.slope_sigma(slot, np.full((len(t), 1), 2.0 * s.speed_noise))[:, 0]
-        known = self._known_s[slot, 1] >= s.min_age_s
-        beyond = np.maximum(measured - (0.0 if self._grounded else s.own_acceleration), 0.0)
-        return np.where(known, beyond, np.nan), sigma
-
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         worst = max(("shape", "speed", "acceleration"), key=lambda k: np.nan_to_num(measured[f"{k}_sigma"]))
         if worst == "shape":
@@ -206,10 +124,3 @@ class KinematicClass:
         if worst == "speed":
             return f"moves at {measured['speed_mps']:.0f} m/s, more than its class can"
         return f"changes speed by {measured['acceleration_mps2']:.0f} m/s², more than its class can"
-
-
-def _carried(own: tuple[F64, F64], x: F64, z: F64) -> F64:
-    """Return (N, 2) what the camera's own motion adds to velocities seen from it at x right, z ahead, m/s."""
-    velocity, turn = own
-    carried: F64 = np.column_stack([velocity[0] + turn[1] * z, velocity[2] - turn[1] * x])
-    return carried

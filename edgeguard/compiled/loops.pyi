@@ -3,6 +3,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.checks.birth_death import BirthDeathSettings
+from edgeguard.checks.class_stability import ClassStabilitySettings
+from edgeguard.checks.confidence import ConfidenceSettings
+from edgeguard.checks.expansion import ExpansionSettings
+from edgeguard.checks.kinematic_class import KinematicClassSettings
 from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene
@@ -24,10 +29,6 @@ def kalman_predict(
 def kalman_update(
     position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, measured: F64, sigma: F64
 ) -> tuple[F64, F64]: ...
-def trend_advance(s: F64, y: F64, dt: float, fade: float) -> None: ...
-def trend_slope(s: F64, y: F64, slots: _Index) -> F64: ...
-def trend_mean(s: F64, y: F64, slots: _Index) -> F64: ...
-def trend_slope_sigma(s: F64, slots: _Index, sigma: F64) -> F64: ...
 def camera_cost(
     predicted: F64,
     log_height: F64,
@@ -162,6 +163,32 @@ def objects_camera_misses(
 ) -> tuple[F64, _Bool]: ...
 def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
 
+# motion.pxi
+def leaps(scene: Scene, spread: F64, tail: float) -> F64: ...
+def births_and_deaths(scene: Scene, settled: bool, memory: F64, settings: BirthDeathSettings) -> F64: ...
+def growth_against_closing(scene: Scene, lines: F64, memory: F64, settings: ExpansionSettings) -> F64: ...
+
+# classes.pxi
+CALLED: int
+CONFIDENCES: int
+
+def class_surprisal(
+    scene: Scene, counts: F64, called: F64, kindred: F64, settings: ClassStabilitySettings
+) -> F64: ...
+def unlike_class(
+    scene: Scene,
+    shapes: F64,
+    velocities: F64,
+    known_s: F64,
+    who: I64,
+    grounded: bool,
+    regrounded: bool,
+    mean: F64,
+    sigma: F64,
+    settings: KinematicClassSettings,
+) -> F64: ...
+def lost_faith(scene: Scene, memory: F64, scale: F64, settings: ConfidenceSettings) -> F64: ...
+
 # points.pxi
 def in_view(xyz: F32, matrix: F64, left: float, right: float) -> F32: ...
 def pinhole(xyz: F32, k: F64, cone: float, width: float, height: float) -> tuple[F32, _Bool]: ...
@@ -272,3 +299,33 @@ def flow_surprisal(
 def patch_energy(cells: F32, boxes: F64, cell_px: float, share: float, least: int) -> F64: ...
 def alignment(picture: F32, at: I64, shifts: I64, weak: float) -> tuple[F64, int]: ...
 def outside(cells: F32, windows: I64) -> F32: ...
+
+# rendering.pxi
+def paint(
+    bgr: U8,
+    inverse_depth: F32,
+    owner: _I32,
+    glow: F32 | None,
+    patch: U8,
+    mask: U8,
+    x0: int,
+    y0: int,
+    a: float,
+    b: float,
+    c: float,
+    who: int,
+    shine: float,
+    cover: U8 | None,
+    solid: int,
+) -> None: ...
+def cast(
+    rays: F32,
+    to_box: F32,
+    low: F32,
+    high: F32,
+    reflectivity: float,
+    who: int,
+    range_m: F32,
+    intensity: F32,
+    owner: _I32,
+) -> None: ...

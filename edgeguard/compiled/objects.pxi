@@ -124,57 +124,6 @@ def kalman_update(
     return residual, variance
 
 
-def trend_advance(double[:, ::1] s, double[:, :, ::1] y, double dt, double fade):
-    cdef Py_ssize_t i, a
-    for i in range(s.shape[0]):
-        if s[i, 0] == 0.0:
-            continue
-        s[i, 2] = (s[i, 2] + dt * (dt * s[i, 0] - 2.0 * s[i, 1])) * fade
-        s[i, 1] = (s[i, 1] - dt * s[i, 0]) * fade
-        s[i, 0] *= fade
-        for a in range(y.shape[1]):
-            y[i, a, 1] = (y[i, a, 1] - dt * y[i, a, 0]) * fade
-            y[i, a, 0] *= fade
-
-
-def trend_slope(const double[:, ::1] s, const double[:, :, ::1] y, const Py_ssize_t[:] slots):
-    slope = np.empty((slots.shape[0], y.shape[1]))
-    cdef double[:, ::1] o = slope
-    cdef Py_ssize_t i, k, a
-    cdef double spread
-    for i in range(slots.shape[0]):
-        k = slots[i]
-        spread = s[k, 0] * s[k, 2] - s[k, 1] * s[k, 1]
-        for a in range(y.shape[1]):
-            o[i, a] = (s[k, 0] * y[k, a, 1] - s[k, 1] * y[k, a, 0]) / spread if spread > 1e-9 else NAN
-    return slope
-
-
-def trend_mean(const double[:, ::1] s, const double[:, :, ::1] y, const Py_ssize_t[:] slots):
-    mean = np.empty((slots.shape[0], y.shape[1]))
-    cdef double[:, ::1] o = mean
-    cdef Py_ssize_t i, k, a
-    for i in range(slots.shape[0]):
-        k = slots[i]
-        for a in range(y.shape[1]):
-            o[i, a] = y[k, a, 0] / s[k, 0] if s[k, 0] != 0.0 else NAN
-    return mean
-
-
-def trend_slope_sigma(const double[:, ::1] s, const Py_ssize_t[:] slots, const double[:, :] sigma):
-    out = np.empty((slots.shape[0], sigma.shape[1]))
-    cdef double[:, ::1] o = out
-    cdef Py_ssize_t i, k, a
-    cdef double spread
-    for i in range(slots.shape[0]):
-        k = slots[i]
-        spread = s[k, 2] - s[k, 1] * s[k, 1] / s[k, 0] if s[k, 0] != 0.0 else NAN
-        spread = 1e-12 if spread < 1e-12 else spread
-        for a in range(sigma.shape[1]):
-            o[i, a] = sigma[i, a] / sqrt(spread)
-    return out
-
-
 cdef double[:, ::1] _grown(const double[:, :] boxes, const double[:] share):
     cdef double[:, ::1] o = np.empty((boxes.shape[0], 4))
     cdef Py_ssize_t i

@@ -64,7 +64,7 @@ class Renderer:
             way = np.linalg.norm(pose[:2, 3] - actor.trajectory.xy[0])
             phase = int(way / actor.stride_m) % len(phases)
         if actor.faces_camera:
-            yaw = np.arctan2(*(pose[:2, 3] - eye[:2])[::-1])
+            yaw, pose = np.arctan2(*(pose[:2, 3] - eye[:2])[::-1]), pose.copy()
             pose[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
         return phases[phase], phases[phase].moved(pose)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import loops
 from edgeguard.sim.world import BACKGROUND, Scene
 from edgeguard.types import F32, F64, I32
 
@@ -62,8 +63,10 @@ class RayCaster:
         for i in np.flatnonzero(rows[:, 1] > rows[:, 0]):
             for sector in sectors[i]:
                 where = (slice(*rows[i]), sector)
-                found = _cast(self._rays[(slice(None), *where)], to_box[i], solids.low[i], solids.high[i])
-                hit.add(where, *found, solids.reflectivity[i], solids.owner[i])
+                loops.cast(
+                    self._rays[(slice(None), *where)], to_box[i], solids.low[i], solids.high[i],
+                    solids.reflectivity[i], solids.owner[i], *hit.parts(where),
+                )  # fmt: skip
         return self._measure(hit, np.random.default_rng([scene.seed, 4, index]))
 
     def _ground(self, pose: F64, hit: _Hits) -> None:
@@ -100,23 +103,28 @@ class RayCaster:
         inside &= (near < self.scene.lidar.max_range_m)[:, None]
         first, n = inside.argmax(1), inside.shape[1]
         last = np.where(inside.any(1), n - inside[:, ::-1].argmax(1), first)
-        sectors = [self._sectors(s) if last[i] > first[i] else [] for i, s in enumerate(seen)]
-        return np.stack([first, last], 1), sectors
+        return np.stack([first, last], 1), self._sectors(seen)
 
-    def _sectors(self, seen: F64) -> list[slice]:
-        """Azimuth columns that the box's corners span; two slices where it lies across the seam behind."""
-        middle = np.arctan2(*seen.mean(0)[::-1])
-        offset = (np.arctan2(seen[:, 1], seen[:, 0]) - middle + np.pi) % (2 * np.pi) - np.pi
+    def _sectors(self, seen: F64) -> list[list[slice]]:
+        """Azimuth columns that (B, 4, 2) corners of boxes span; two slices where one lies across the seam."""
+        middle = np.arctan2(seen[:, :, 1].mean(1), seen[:, :, 0].mean(1))
+        offset = np.arctan2(seen[:, :, 1], seen[:, :, 0]) - middle[:, None]
+        offset = (offset + np.pi) % (2 * np.pi) - np.pi
         n, step = len(self._azimuth), np.deg2rad(self.scene.lidar.azimuth_step_deg)
-        if np.ptp(offset) > np.pi * 0.9:
-            return [slice(0, n)]
-        start = int(np.floor((middle + offset.min() + np.pi) / step)) - 1
-        stop = int(np.ceil((middle + offset.max() + np.pi) / step)) + 2
-        if start < 0:
-            return [slice(start + n, n), slice(0, stop)]
-        if stop > n:
-            return [slice(start, n), slice(0, stop - n)]
-        return [slice(start, stop)]
+        starts = np.floor((middle + offset.min(1) + np.pi) / step).astype(int) - 1
+        stops = np.ceil((middle + offset.max(1) + np.pi) / step).astype(int) + 2
+        around = np.ptp(offset, axis=1) > np.pi * 0.9
+        out = []
+        for start, stop, whole in zip(starts.tolist(), stops.tolist(), around.tolist()):
+            if whole:
+                out.append([slice(0, n)])
+            elif start < 0:
+                out.append([slice(start + n, n), slice(0, stop)])
+            elif stop > n:
+                out.append([slice(start, n), slice(0, stop - n)])
+            else:
+                out.append([slice(start, stop)])
+        return out
 
     def _measure(self, hit: _Hits, rng: np.random.Generator) -> Sweep:
         model, weather = self.scene.lidar, self.scene.weather
@@ -169,31 +177,12 @@ class _Solids:
     def to_box(self, t: float) -> F64:
         """Return (B, 4, 4) matrices from the world to each box's own frame at `t`."""
         out = self._fixed.copy()
-        for k, own in self._moving:
-            out[own] = np.linalg.inv(self._scene.actor_matrix(self._scene.actors[k], t))
+        if self._moving:
+            actors = self._scene.actors
+            poses = np.linalg.inv(np.stack([self._scene.actor_matrix(actors[k], t) for k, _ in self._moving]))
+            for pose, (_, own) in zip(poses, self._moving):
+                out[own] = pose
         return out
-
-
-def _cast(rays: F32, to_box: F32, low: F32, high: F32) -> tuple[F32, F32]:
-    """Return ranges at which (3, M, N) rays enter a box, inf where they do not, and cosines of incidence.
-
-    The slab method.
-    """
-    turn = to_box[:3, :3, None, None]
-    # All three axes at once: most boxes are a few rays wide, and calls are what costs.
-    way = turn[:, 0] * rays[0] + turn[:, 1] * rays[1] + turn[:, 2] * rays[2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = 1.0 / way
-        a = (low - to_box[:3, 3])[:, None, None] * inverse
-        b = (high - to_box[:3, 3])[:, None, None] * inverse
-        near, far = np.fmin(a, b), np.fmax(a, b)
-    enter: F32 = near.max(axis=0)
-    enter[(enter > far.min(axis=0)) | (enter <= 0)] = np.inf
-    face = np.where(
-        near[0] >= near[1], np.where(near[0] >= near[2], 0, 2), np.where(near[1] >= near[2], 1, 2)
-    )
-    cosine: F32 = np.abs(np.choose(face, way))
-    return enter, cosine
 
 
 class _Hits:
@@ -203,6 +192,10 @@ class _Hits:
         self.range_m: F32 = np.full(shape, np.inf, np.float32)
         self.intensity: F32 = np.zeros(shape, np.float32)
         self.owner: I32 = np.full(shape, BACKGROUND, np.int32)
+
+    def parts(self, where: tuple[slice, slice]) -> tuple[F32, F32, I32]:
+        """Return the rays' ranges, intensities and owners, to be written to."""
+        return self.range_m[where], self.intensity[where], self.owner[where]
 
     def add(
         self, where: tuple[slice, slice], range_m: F32, cosine: F32, reflectivity: float, owner: int

@@ -71,6 +71,7 @@ class Radar:
             (np.array([b.low for b in actor.boxes]), np.array([b.high for b in actor.boxes]))
             for actor in scene.actors
         ]
+        self._reach: F64 = np.array([np.hypot(*actor.size[:2]) for actor in scene.actors]).reshape(-1, 1)
         self._low: F64 = np.array([b.low for b in scene.boxes]).reshape(-1, 3)
         self._high: F64 = np.array([b.high for b in scene.boxes]).reshape(-1, 3)
 
@@ -127,10 +128,11 @@ class Radar:
         between = ((self._low <= far) & (self._high >= near)).all(axis=1)
         walled = _crossed(eye, short, self._low[between], self._high[between]).any(axis=1)
         db = np.where(walled, -np.inf, 0.0)
-        for actor, (low, high) in zip(self.scene.actors, self._solid):
-            pose, reach = self.scene.actor_matrix(actor, t), float(np.hypot(*actor.size[:2]))
-            if (pose[:2, 3] + reach < near[:2]).any() or (pose[:2, 3] - reach > far[:2]).any():
-                continue
+        poses = [self.scene.actor_matrix(actor, t) for actor in self.scene.actors]
+        at = np.array([pose[:2, 3] for pose in poses]).reshape(-1, 2)
+        close = ((at + self._reach >= near[:2]) & (at - self._reach <= far[:2])).all(axis=1)
+        for k in np.flatnonzero(close).tolist():
+            actor, pose, (low, high) = self.scene.actors[k], poses[k], self._solid[k]
             turn = pose[:3, :3]
             a, b = (eye - pose[:3, 3]) @ turn, (short - pose[:3, 3]) @ turn
             behind = _crossed(a, b, low, high).any(axis=1) & (owner != actor.actor_id)

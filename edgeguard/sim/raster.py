@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeguard.compiled import loops
 from edgeguard.rig import CameraModel
 from edgeguard.sim.world import BACKGROUND, Surface
 from edgeguard.types import F32, F64, I32, U8
@@ -175,7 +176,7 @@ class Canvas:
         self.inverse_depth: F32 = np.zeros(shape, np.float32)
         self.owner: I32 = np.full(shape, BACKGROUND, np.int32)
         self.glow: F32 | None = None
-        self._cover: dict[int, NDArray[np.bool_]] = {}
+        self._cover: dict[int, U8] = {}
         self._extent: dict[int, tuple[int, int, int, int]] = {}
 
     def draw(self, sight: Sight, texture: U8) -> None:
@@ -204,49 +205,30 @@ class Canvas:
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         corners = np.round((sight.pixels - (x0, y0)) * 16).astype(np.int32)
         cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA if smooth else cv2.LINE_8, 4)
-        a, b, c = sight.inverse_depth
-        columns, rows = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)
-        inverse = (a * columns + c) + (b * rows)[:, None]
-        roi = (slice(y0, y1), slice(x0, x1))
-        nearer = inverse > self.inverse_depth[roi] * np.float32(0.9995)
-        keep = self._blend(sight, patch, mask, nearer, roi) if smooth else nearer & (mask > 0)
-        if not smooth:
-            cv2.copyTo(patch, keep.view(np.uint8), self.bgr[roi])
-        np.copyto(self.inverse_depth[roi], inverse, where=keep)
-        np.copyto(self.owner[roi], np.int32(sight.surface.owner), where=keep)
-        if sight.surface.glow > 0 and self.glow is None:
+        surface, cover = sight.surface, None
+        if smooth and surface.owner != BACKGROUND:
+            cover = self._covered_by(surface.owner, sight.roi)
+        if surface.glow > 0 and self.glow is None:
             self.glow = np.zeros(self.owner.shape, np.float32)
-        if self.glow is not None:
-            np.copyto(self.glow[roi], np.float32(sight.surface.glow), where=keep)
+        a, b, c = sight.inverse_depth.tolist()
+        loops.paint(
+            self.bgr, self.inverse_depth, self.owner, self.glow, patch, mask, x0, y0, a, b, c,
+            surface.owner, surface.glow, cover, _SOLID,
+        )  # fmt: skip
 
-    def _blend(
-        self, sight: Sight, patch: U8, mask: U8, nearer: NDArray[np.bool_], roi: tuple[slice, slice]
-    ) -> NDArray[np.bool_]:
-        """Blend a patch in by its alpha, and return where it is solid and seen."""
-        alpha = cv2.multiply(mask, patch[..., 3], scale=1 / 255)
-        solid = alpha > _SOLID
-        owner = sight.surface.owner
-        if owner != BACKGROUND:
-            cover = self._cover.setdefault(owner, np.zeros(self.owner.shape, np.bool_))
-            cover[roi] |= (mask > 127) & (patch[..., 3] > _SOLID)
-            (x0, y0, x1, y1), old = sight.roi, self._extent.get(owner, sight.roi)
-            self._extent[owner] = (min(x0, old[0]), min(y0, old[1]), max(x1, old[2]), max(y1, old[3]))
-        keep = solid & nearer
-        target = self.bgr[roi]
-        full = nearer & (alpha == 255)
-        cv2.copyTo(np.ascontiguousarray(patch[..., :3]), full.view(np.uint8), target)
-        rows, columns = np.nonzero(nearer & (alpha > 0) & (alpha < 255))
-        share = alpha[rows, columns].astype(np.uint16)[:, None]
-        below, above = target[rows, columns], patch[rows, columns, :3]
-        target[rows, columns] = (below * (255 - share) + above * share + 127) // 255
-        return keep
+    def _covered_by(self, owner: int, roi: tuple[int, int, int, int]) -> U8:
+        """Return (H, W) where an actor's solid surfaces are, seen or not; `roi` is to be part of them."""
+        cover = self._cover.setdefault(owner, np.zeros(self.owner.shape, np.uint8))
+        (x0, y0, x1, y1), old = roi, self._extent.get(owner, roi)
+        self._extent[owner] = (min(x0, old[0]), min(y0, old[1]), max(x1, old[2]), max(y1, old[3]))
+        return cover
 
     def visible(self) -> dict[int, Visible]:
         """Return how the actors appear that cover at least 12 pixels."""
         out = {}
         for actor, cover in sorted(self._cover.items()):
             x0, y0, x1, y1 = self._extent[actor]
-            inside, owner = cover[y0:y1, x0:x1], self.owner[y0:y1, x0:x1]
+            inside, owner = cover[y0:y1, x0:x1] > 0, self.owner[y0:y1, x0:x1]
             area = int(np.count_nonzero(inside))
             if area >= 12:
                 columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))

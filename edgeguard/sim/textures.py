@@ -32,10 +32,10 @@ def speckle(texture: U8, rng: np.random.Generator, sigma: float, blur: float = 0
     if blur > 0:
         noise = _blurred(noise, blur)
         noise /= max(float(noise.std()), 1e-6)
-    out = texture.copy()
-    grey = cv2.merge([noise * np.float32(sigma)] * 3)
-    out[..., :3] = cv2.add(np.ascontiguousarray(texture[..., :3]), grey, dtype=cv2.CV_8U)
-    return out
+    grey = noise * np.float32(sigma)
+    return np.asarray(
+        cv2.add(texture, cv2.merge([grey, grey, grey, np.zeros_like(grey)]), dtype=cv2.CV_8U), np.uint8
+    )
 
 
 def _blurred(noise: F32, sigma: float) -> F32:

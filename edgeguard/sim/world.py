@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -162,9 +163,8 @@ class Scene:
         return self.pitch_deg * float(np.sin(7.1 * t + phase) + 0.5 * np.sin(17.3 * t + 2 * phase)) / 1.5
 
     def actor_matrix(self, actor: Actor, t: float) -> F64:
-        """Return the (4, 4) pose of an actor in the world at `t`."""
-        x, y, yaw = actor.trajectory.pose(t)
-        return matrix(x, y, actor.ground, yaw)
+        """Return the (4, 4) pose of an actor in the world at `t`, not to be written to."""
+        return _actor_matrix(actor.trajectory, actor.ground, t)
 
     def with_print(
         self,
@@ -286,6 +286,15 @@ def hung(
     u, v = right * size_m[0], -np.array(up) * size_m[1]
     outline = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
     return Surface(texture, center - u / 2 - v / 2, u, v, outline, owner, glow=glow)
+
+
+@lru_cache(4096)
+def _actor_matrix(trajectory: Trajectory, ground: float, t: float) -> F64:
+    """All sensors ask where everybody is at the same few moments of a frame."""
+    x, y, yaw = trajectory.pose(t)
+    pose = matrix(x, y, ground, yaw)
+    pose.setflags(write=False)
+    return pose
 
 
 def matrix(x: float, y: float, z: float, yaw: float, pitch: float = 0.0) -> F64:

@@ -10,6 +10,7 @@ import numpy as np
 from edgeguard import objects
 
 CAPACITY, WIDTH, HEIGHT, FOCAL = 32, 640.0, 360.0, 500.0
+K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
 
 
 def boxes(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -34,3 +35,18 @@ def tracks(rng: np.random.Generator) -> Any:
         missed_s=np.where(matched, 0.0, rng.choice([0.2, 0.6], n)), hits=rng.integers(1, 8, n),
         held_s=rng.choice([0.1, 0.8, 2.0], n), is_new=rng.random(n) < 0.2,
     )  # fmt: skip
+
+
+def scene(rng: np.random.Generator, **given: Any) -> Any:
+    """What `edgeguard.scene.Scene` holds of such tracks, without LiDAR and ego motion unless given."""
+    t = given.pop("tracks", None) or tracks(rng)
+    n = len(t.id)
+    made = {
+        "tracks": t, "dt_s": 0.1, "rig": SimpleNamespace(camera=SimpleNamespace(focal=FOCAL, k=K)),
+        "frame": SimpleNamespace(detections=None), "camera_motion": None, "objects": None, "pairing": None,
+        "support": None, "objects_are_classified": False, "image_size": (WIDTH, HEIGHT),
+        "truncated": rng.random(n) < 0.2, "asserted": rng.random(n) < 0.8, "duplicate": rng.random(n) < 0.1,
+        "hidden": rng.choice([0.0, 0.1, 0.5], n), "foot_hidden": rng.choice([0.0, 0.5], n, p=[0.8, 0.2]),
+        "edge_px": rng.choice([10.0, 50.0, 200.0], n), "size_range": rng.uniform(4, 60, n),
+    }  # fmt: skip
+    return SimpleNamespace(**(made | given))

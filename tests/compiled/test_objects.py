@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -62,24 +61,6 @@ def test_a_box_that_is_not_wholly_ahead_has_no_outline() -> None:
     hull = loops.hulls(corner, np.array([[0.0, 0, 10], [0, 0, 2.2]]), k)
     np.testing.assert_allclose(hull[0], [320 - 62.5, 180 - 62.5, 320 + 62.5, 180 + 62.5])
     assert np.isnan(hull[1]).all()
-
-
-@given(st.lists(st.tuples(st.floats(0.02, 0.4), st.floats(-50, 50)), min_size=3, max_size=12))
-def test_a_trend_is_the_weighted_least_squares_line(steps: list[tuple[float, float]]) -> None:
-    memory_s, s, y = 0.5, np.zeros((2, 3)), np.zeros((2, 1, 2))
-    slots, at, now = np.array([1]), [], 0.0
-    for dt, value in steps:
-        now += dt
-        loops.trend_advance(s, y, dt, float(np.exp(-dt / memory_s)))
-        s[1, 0] += 1.0
-        y[1, :, 0] += value
-        at.append((now, value))
-    t, v = np.array(at).T
-    weight = np.exp((t - now) / memory_s)
-    slope, _ = np.polyfit(t, v, 1, w=np.sqrt(weight))
-    assert loops.trend_slope(s, y, slots)[0, 0] == pytest.approx(slope, rel=1e-5, abs=1e-4)
-    assert loops.trend_mean(s, y, slots)[0, 0] == pytest.approx(np.average(v, weights=weight))
-    assert np.isnan(loops.trend_mean(s, y, np.array([0]))).all()
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -121,8 +121,9 @@ def _concat(v: Values, a: Attributes) -> Any:
 
 
 def _reshape(v: Values, a: Attributes) -> Any:
-    # The batch is the caller's, whatever the graph was exported with.
-    return v[0].reshape(len(v[0]), *v[1].tolist()[1:])
+    shape = v[1].tolist()[1:]
+    # Batch and picture are the caller's, whatever the graph was exported with: maps become rows of cells.
+    return v[0].flatten(2) if v[0].ndim == 4 and len(shape) == 2 else v[0].reshape(len(v[0]), *shape)
 
 
 _OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {

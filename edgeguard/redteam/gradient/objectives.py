@@ -59,7 +59,7 @@ class Show:
         near = _middle_in(answer.xyxy, box) & (off < 1.0)
         if not bool(near.any()):
             near = off <= off.min()
-        cost = -score[near].clamp(min=1e-5).log() + 4.0 * off[near]
+        cost = -score[near].clamp(min=1e-20).log() + 4.0 * off[near]
         # Any one cell will do: a soft minimum over them.
         return -torch.logsumexp(-cost, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from edgeguard.engine.tiles import Region, layout
 from edgeguard.engine.weights import weights_path
 from edgeguard.errors import EngineError
 from edgeguard.redteam.gradient.network import Network
+from edgeguard.redteam.gradient.tensorflow import SsdGraph
 from edgeguard.types import F64
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Answer:
 
 
 class Victim:
-    """A YOLOX-headed engine, differentiable from its picture to its answers.
+    """An engine with YOLOX's or SSD's head, differentiable from its picture to its answers.
 
     Args:
         loaded: the engine's specification.
@@ -46,16 +48,14 @@ class Victim:
     def __init__(self, loaded: LoadedSpec) -> None:
         import torch
 
-        if loaded.spec.decoder != "yolox":
+        self.loaded, self.spec = loaded, loaded.spec
+        if loaded.spec.decoder not in ("yolox", "ssd"):
             raise EngineError(
                 loaded.name,
                 f"has a head of the kind {loaded.spec.decoder}, for which no gradient attack is made",
-                "Attack an engine with `decoder: yolox`.",
+                "Attack an engine with `decoder: yolox` or `decoder: ssd`.",
             )
-        self.loaded, self.spec = loaded, loaded.spec
-        self._network = Network(weights_path(loaded))
-        cells, stride = yolox_grid(self.spec.input.width, self.spec.input.height)
-        self._cells, self._stride = torch.from_numpy(cells), torch.from_numpy(stride)
+        self._head = self._yolox() if loaded.spec.decoder == "yolox" else self._ssd()
         gain, shift = (torch.from_numpy(v).view(1, 3, 1, 1) for v in gain_and_shift(self.spec.input))
         self._gain, self._shift = gain, shift
 
@@ -84,15 +84,38 @@ class Victim:
         margin = (p.x, size.width - p.x - p.width, p.y, size.height - p.y - p.height)
         batch = functional.pad(crop, margin, value=float(size.resize.pad))
         batch = batch if size.colour == "bgr" else batch.flip(1)
-        raw = self._network(batch * self._gain - self._shift)[0]
-        stride = self._stride
-        middle = (raw[:, :2] + self._cells) * stride
-        half = raw[:, 2:4].clamp(max=8).exp() * stride / 2
+        xyxy, score = self._head(batch * self._gain - self._shift)
         corner = torch.tensor([p.x, p.y] * 2, dtype=torch.float32)
         scale = torch.tensor([r.width / p.width, r.height / p.height] * 2)
         offset = torch.tensor([r.x, r.y] * 2, dtype=torch.float32)
-        boxes = (torch.cat([middle - half, middle + half], 1) - corner) * scale + offset
-        return Answer(boxes, raw[:, 5:] * raw[:, 4:5])
+        return Answer((xyxy - corner) * scale + offset, score)
+
+    def _yolox(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        import torch
+
+        network = Network(weights_path(self.loaded))
+        cells, stride = (
+            torch.from_numpy(v) for v in yolox_grid(self.spec.input.width, self.spec.input.height)
+        )
+
+        def head(batch: Tensor) -> tuple[Tensor, Tensor]:
+            raw = network(batch)[0]
+            middle, half = (raw[:, :2] + cells) * stride, raw[:, 2:4].clamp(max=8).exp() * stride / 2
+            return torch.cat([middle - half, middle + half], 1), raw[:, 5:] * raw[:, 4:5]
+
+        return head
+
+    def _ssd(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        import torch
+
+        graph = SsdGraph(weights_path(self.loaded))
+        size = torch.tensor([self.spec.input.width, self.spec.input.height] * 2)
+
+        def head(batch: Tensor) -> tuple[Tensor, Tensor]:
+            boxes, score = graph(batch)
+            return boxes[0] * size, score[0]
+
+        return head
 
 
 def _holds(region: Region, box: F64) -> bool:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from edgeguard.engine import Engine, open_engine
-from edgeguard.engine.spec import load_spec
+from edgeguard.engine.spec import LoadedSpec, load_spec
+from edgeguard.engine.weights import weights_path
 from edgeguard.errors import EngineError
 from edgeguard.types import Image
 
 torch = pytest.importorskip("torch", reason="no torch: pip install 'edgeguard[redteam]'")
+torch.set_num_threads(1)
 pytest.importorskip("onnxruntime")
 
 from edgeguard.redteam.gradient.network import Network  # noqa: E402
@@ -74,5 +76,14 @@ def test_an_unknown_operator_is_named(tmp_path: Path) -> None:
 
 
 def test_a_head_that_no_gradient_is_taken_through_is_named() -> None:
-    with pytest.raises(EngineError, match="ssd"):
-        Victim(load_spec("ssd_mobilenet_v2"))
+    loaded = load_spec("sim_detector")
+    other = LoadedSpec(loaded.path, loaded.spec.model_copy(update={"decoder": "rtdetr"}))
+    with pytest.raises(EngineError, match=r"rtdetr.*`decoder: ssd`"):
+        Victim(other)
+
+
+def test_pictures_of_any_size_have_their_own_cells(engine: Engine) -> None:
+    network = Network(weights_path(engine.loaded))
+    for width, height in ((512, 288), (320, 192)):
+        cells = sum((width // stride) * (height // stride) for stride in (8, 16, 32))
+        assert network(torch.zeros(2, 3, height, width)).shape == (2, cells, 8)

@@ -1,0 +1,88 @@
+"""The compiled loops of `object_agreement` say what NumPy's formulas say; what a pair was like excuses it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeguard import objects
+from edgeguard.checks.object_agreement import ObjectAgreementSettings
+from edgeguard.compiled import loops
+from tests.compiled import crowds
+
+SETTINGS = ObjectAgreementSettings()
+
+
+def seen(rng: np.random.Generator) -> SimpleNamespace:
+    """What `edgeguard.tracking.lidar.LidarObjects` holds, made up."""
+    m = int(rng.integers(0, 9))
+    xyxy = crowds.boxes(rng, m)
+    xyxy[rng.random(m) < 0.1] = np.nan
+    return SimpleNamespace(
+        id=np.arange(m), slot=rng.permutation(crowds.CAPACITY)[:m].astype(np.intp), xyxy=xyxy,
+        center=rng.uniform([-5, 0, 3], [5, 2, 40], (m, 3)), size=rng.uniform(0.3, 4, (m, 3)),
+        velocity=rng.normal(0, 3, (m, 2)), matched=rng.random(m) < 0.8,
+        probability=rng.choice([0.5, 0.7, 0.95], m), label=rng.integers(-1, len(objects.CLASSES), m),
+        bottom=rng.choice([np.nan, 0.1, 0.9], m), is_new=rng.random(m) < 0.4,
+    )  # fmt: skip
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_how_objects_lie_in_the_image(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    o, occluders = seen(rng), crowds.boxes(rng, 2)
+    b = np.clip(np.nan_to_num(o.xyxy), 0, [crowds.WIDTH, crowds.HEIGHT] * 2)
+    scene = crowds.scene(rng, objects=o, object_boxes=b, occluders=occluders)
+    hidden, visible, new = loops.objects_in_view(scene, SETTINGS)
+    body, z = o.matched & (o.probability >= 0.6), o.center[:, 2]
+    nearer = body[None, :] & (z[None, :] < z[:, None] - 1.0)
+    by_object = np.where(nearer, loops.shares(b, b)[1], 0.0).max(axis=1, initial=0.0)
+    np.testing.assert_allclose(hidden, np.maximum(by_object, loops.covered(b, occluders)))
+    np.testing.assert_allclose(visible, loops.area(b) / np.maximum(loops.area(np.nan_to_num(o.xyxy)), 1e-9))
+    inside = (b[:, 0] >= SETTINGS.edge_px) & (b[:, 2] <= crowds.WIDTH - SETTINGS.edge_px)
+    told = (o.probability >= SETTINGS.min_probability) & (hidden < 0.15) & (z < 30) & ~(o.bottom > 0.6)
+    np.testing.assert_array_equal(new, o.is_new & told & inside)
+
+
+def held_then_missed(overlap: np.ndarray, hidden: np.ndarray, confidence: float = 0.9) -> np.ndarray:
+    """Surprisal of a car 15 m ahead over frames on which its LiDAR object overlaps it so far."""
+    habits, partners = np.zeros((loops.HABITS, crowds.CAPACITY)), np.full(crowds.CAPACITY, -1, np.int64)
+    seats, held_s, out = np.zeros((loops.SEATS, crowds.CAPACITY)), 0.0, []
+    box = np.array([[200.0, 100, 280, 160]])
+    for i, own in enumerate(overlap):
+        yes, no = np.array([True]), np.array([False])
+        track = SimpleNamespace(
+            slot=np.array([4]), label=np.array([0]), is_new=np.array([i == 0]), matched=yes, xyxy=box,
+            score=np.array([confidence]), confidence=np.array([confidence]),
+        )  # fmt: skip
+        other = SimpleNamespace(id=np.array([7]), matched=yes, center=np.array([[0.0, 1, 15]]))
+        scene = SimpleNamespace(
+            tracks=track, objects=other, object_boxes=box, asserted=yes, truncated=no,
+            hidden=hidden[i : i + 1], occluders=np.zeros((0, 4)), edge_px=np.array([150.0]),
+            size_range=np.array([15.0]), range=np.array([15.0]), lidar_held_s=np.array([held_s]), dt_s=0.1,
+        )  # fmt: skip
+        pairing = SimpleNamespace(
+            object_of=np.array([0 if own else -1]), object_overlap=np.array([own]), own_object=np.array([own])
+        )
+        found, missed = loops.tracks_lidar_misses(scene, pairing, habits, partners, seats, None, SETTINGS)
+        assert missed[0] == (own < 0.2)
+        held_s = min(held_s + 0.1, 2.0) if own else max(held_s - 0.05, 0.0)
+        out.append(found[0, 0])
+    return np.array(out)
+
+
+def test_what_was_held_steadily_and_is_lost_at_once_is_strange() -> None:
+    in_view = np.zeros(23)
+    steady = held_then_missed(np.array([0.8] * 20 + [0.0] * 3), in_view)
+    assert np.all(steady[1:20] == 0) and steady[20:] == pytest.approx(8.5)
+    lapsing = held_then_missed(np.array([0.8, 0.8, 0.8, 0.0] * 5 + [0.0] * 3), in_view)
+    assert np.nanmax(lapsing[20:]) < 0.1
+    doubted = held_then_missed(np.array([0.8] * 20 + [0.0] * 3), in_view, confidence=0.3)
+    assert doubted[20:] == pytest.approx(4.25)
+    behind = held_then_missed(np.array([0.8] * 20 + [0.0] * 3), np.r_[np.zeros(20), 0.97, 0.97, 0.97])
+    assert np.isnan(behind[20:]).all()
