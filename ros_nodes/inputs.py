@@ -187,17 +187,18 @@ class MonitorSubscriptions:
 
     def _callback(
         self, topic: str, channel: Channel | None, read: Reader
-    ) -> Callable[[bytes, Mapping[str, int]], None]:
+    ) -> Callable[[bytes, Mapping[str, int] | None], None]:
         # A logger throttles by its place in the code: one a topic, or the first topic would silence the rest.
         logger = self._node.get_logger().get_child(topic.strip("/").replace("/", "_"))
 
-        def callback(data: bytes, info: Mapping[str, int]) -> None:
+        # The executors of older releases (Humble) hand over the message alone; `lean_spin` does not.
+        def callback(data: bytes, info: Mapping[str, int] | None = None) -> None:
             try:
                 value = read(data)
             except MessageError as e:
                 logger.error(f"{topic}: dropped: {e}", throttle_duration_sec=1.0)
                 return
-            if channel is not None:
+            if channel is not None and info is not None:
                 sent, arrived = info["source_timestamp"], info["received_timestamp"]
                 self._times[channel.value] = sent, arrived, time.time_ns()
             self._sink(channel, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -107,10 +108,10 @@ class _Wait:
         for waitable in self._waitables:
             rare |= waitable.is_ready(ready)
         for i in came:
-            take, kind, raw, callback, asked = self._takes[i]
+            take, kind, raw, callback, told = self._takes[i]
             taken = take(kind, raw)
             if taken is not None:
-                callback(*taken[:asked])
+                callback(*taken[:told])
         for i in fired:
             # Waiting takes the trigger back: an executor would not see it again.
             self._triggers[i]()
@@ -118,7 +119,10 @@ class _Wait:
 
 
 def _taking(subscription: Any) -> tuple[Any, ...]:
-    """What it takes to serve a subscription; the last is whether its callback asks for the message's info."""
-    asks = subscription._callback_type is subscription.CallbackType.WithMessageInfo
-    take = subscription.handle.take_message
-    return take, subscription.msg_type, subscription.raw, subscription.callback, 2 if asks else 1
+    """What it takes to serve a subscription; the last is with how much of (message, info) it is called."""
+    callback, told = subscription.callback, 2
+    try:
+        inspect.signature(callback).bind(None, None)
+    except TypeError:
+        told = 1
+    return subscription.handle.take_message, subscription.msg_type, subscription.raw, callback, told
