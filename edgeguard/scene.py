@@ -232,7 +232,7 @@ class Scene:
     @cached_property
     def gray(self) -> U8 | None:
         """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
-        return None if self.half is None else np.ascontiguousarray(self.half[..., 1])
+        return None if self.half is None else np.asarray(cv2.extractChannel(self.half, 1), np.uint8)
 
     @cached_property
     def gradient_across(self) -> F32 | None:
