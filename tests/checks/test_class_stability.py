@@ -37,6 +37,20 @@ def test_a_car_that_becomes_a_person_is_told_in_half_a_second() -> None:
     assert found[0][1].cause.value == "camera"
 
 
+def test_a_walker_that_becomes_a_car_is_told_whatever_its_stride() -> None:
+    """Legs apart and together: its box is of another shape twice a second, and nobody else's for that."""
+    frames = []
+    for i, frame in enumerate(called(drive([WALKER], 3.0), lambda i: "car" if i >= 15 else "person")):
+        box = frame.detections.xyxy.astype(np.float64)  # type: ignore[union-attr]
+        half = (box[:, 2] - box[:, 0]) / 2 * np.exp(0.37 * np.sin(2 * np.pi * i / 5))
+        middle = (box[:, 0] + box[:, 2]) / 2
+        box[:, 0], box[:, 2] = middle - half, middle + half
+        swung = replace(frame.detections, xyxy=box.astype(np.float32))  # type: ignore[type-var]
+        frames.append(replace(frame, detections=swung))
+    found = flips(frames)
+    assert found and 1.5 <= found[0][0] <= 2.0
+
+
 def test_a_short_life_is_enough() -> None:
     found = flips(called(drive([AHEAD], 2.0), lambda i: "person" if i >= 7 else "car"))
     assert found and found[0][0] <= 1.2

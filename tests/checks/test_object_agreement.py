@@ -68,6 +68,19 @@ def test_a_neighbour_is_no_excuse_for_one_that_is_gone(lost: str) -> None:
         assert first(frames, SubjectKind.TRACK) <= 0.5
 
 
+def test_a_car_behind_is_not_the_one_that_lidar_lost() -> None:
+    """Its outline fits as well, but LiDAR knew that the lost one stood 5 m nearer."""
+    front = Thing("car", lambda t: (0.5, 28.0))
+    behind = Thing("car", lambda t: (0.5, 33.0), score=lambda t: 0.0)
+    assert first(lidar_loses(drive([front, behind], 3.0), 0), SubjectKind.TRACK) <= 0.5
+
+
+def test_people_side_by_side_have_a_box_each_where_they_do_not_overlap() -> None:
+    row = [Thing("person", lambda t, x=x: (x, 12.0), 0.6, 1.75, 0.6) for x in (-1.2, 0.0, 1.2)]
+    row[1] = seen_until(ONSET_S, row[1])
+    assert first(drive(row, 3.0), SubjectKind.LIDAR_OBJECT) <= 0.5
+
+
 def test_one_held_half_hidden_may_be_missed_just_as_well() -> None:
     behind, front = Thing("car", lambda t: (1.6, 22.0)), Thing("car", lambda t: (0.4, 14.0))
     assert first(drive([seen_until(ONSET_S, behind), front], 3.0), SubjectKind.LIDAR_OBJECT) <= 0.5
@@ -91,11 +104,21 @@ def test_a_box_that_slides_behind_a_neighbour_takes_no_body_there() -> None:
     assert "slid off" in found[0][1].reason
 
 
-@pytest.mark.parametrize(("faint", "excused"), [("person", False), ("car", True)])
-def test_a_faint_thing_of_another_kind_beside_it_does_not_explain_a_ghost(faint: str, excused: bool) -> None:
-    """A detector that doubted a car there may come to see it; one that doubted a person sees no car."""
+@pytest.mark.parametrize(
+    ("faint", "at", "excused"),
+    [
+        ("person", (1.2, 12.0), False),
+        ("car", (1.2, 12.0), True),
+        ("car", (-0.5, 17.0), True),
+        ("car", (1.2, 17.0), False),
+    ],
+)
+def test_a_faint_thing_explains_a_ghost_only_if_it_may_be_it(
+    faint: str, at: tuple[float, float], excused: bool
+) -> None:
+    """A detector that doubted a car there may come to see it, or what came on fast and straight."""
     ghost = Thing("car", lambda t: (-1.0, 12.0), score=lambda t: 0.0)
-    beside = Thing(faint, lambda t: (1.2, 12.0), width=0.6, height=1.7, length=0.6, score=lambda t: 0.0)
+    beside = Thing(faint, lambda t: at, width=0.6, height=1.7, length=0.6, score=lambda t: 0.0)
     frames = []
     for i, frame in enumerate(drive([ghost, beside], ONSET_S + 0.8)):
         found = frame.lidar_detections
