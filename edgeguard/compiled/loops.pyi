@@ -12,6 +12,7 @@ from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import Tracks
+from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F32, F64, I64, U8
 
 _Index = NDArray[np.intp]
@@ -133,7 +134,7 @@ def views(
     apart_s: F64,
     dt: float,
     asserted_from: float,
-) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64]: ...
+) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64, Slots]: ...
 
 # habits.pxi
 MIN_OVERLAP: float
