@@ -124,7 +124,8 @@ class Printed:
         now = Light.around(bgr, box)
         self._light = now if self._light is None else now.after(self._light)
         opacity = min(1.0, scout.elapsed_s / self.ease_s) if self.ease_s else 1.0
-        printed = put(bgr, self._texture, self.spot.on(box), self._light, opacity=opacity)
+        corners, cut = self.spot.on(box), self.spot.octagon
+        printed = put(bgr, self._texture, corners, self._light, opacity=opacity, octagon=cut)
         fooled = seen_before and self.succeeds(box, view.with_image(printed))
         record = {"box": box, "seen_before": seen_before, "opacity": round(opacity, 3)}
         return Altered(with_pixels(message, printed), record, fooled)
