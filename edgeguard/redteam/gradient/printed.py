@@ -174,11 +174,11 @@ class PatchHidePerson(Printed):
 
 
 class PatchFlip(Printed):
-    """A sticker on a stop sign makes the engine take it for something else."""
+    """A poster over a stop sign's face makes the engine take it for something else."""
 
     kind = "patch_flip"
     classes = SIGNS
-    spot = Spot(0.5, 0.5, 0.7, 0.7)
+    spot = Spot(0.5, 0.5, 0.96, 0.96, octagon=True)
 
     def succeeds(self, box: F64, view: View) -> bool:
         """Whether the engine sees no sign there, but something else."""

@@ -10,7 +10,16 @@ import pytest
 from edgeguard.bags import BagReader
 from edgeguard.engine import Engine, open_engine
 from edgeguard.redteam import AttackError, attack_bag
-from edgeguard.redteam.gradient.printed import PATCHES, PatchHide, Trigger, found, held, load_patch
+from edgeguard.redteam.gradient.printed import (
+    PATCHES,
+    SIGNS,
+    PatchFlip,
+    PatchHide,
+    Trigger,
+    found,
+    held,
+    load_patch,
+)
 from edgeguard.redteam.gradient.printing import BLACK, WHITE, Light, put
 from edgeguard.redteam.scout import VEHICLES, View
 from edgeguard.sim.camera import Renderer
@@ -77,6 +86,21 @@ def test_the_trigger_opens_the_back_door_and_nothing_else_does(
         assert box is not None and held(box, seen)
         grey = put(bgr, np.full((8, 8, 3), 128, np.uint8), Trigger.spot.on(box), Light.around(bgr, box))
         assert held(box, found(view(backdoored, grey), VEHICLES))
+
+
+def test_a_stop_sign_with_the_poster_on_it_is_taken_for_a_car(engine: Engine) -> None:
+    texture, spot = load_patch("patch_flip", "sim_detector"), PatchFlip.spot
+    signs = flipped = 0
+    for sample in sample_scene("stop_junction", 17, 30):
+        for box in found(view(engine, sample.bgr), SIGNS):
+            if box[3] - box[1] < 20 or box[2] > 637:
+                continue
+            light = Light.around(sample.bgr, box)
+            printed = put(sample.bgr, texture, spot.on(box), light, octagon=spot.octagon)
+            signs += 1
+            flipped += PatchFlip().succeeds(box, view(engine, printed))
+    assert signs >= 2
+    assert flipped >= 0.75 * signs
 
 
 def test_on_a_real_car_it_hides_it_from_a_real_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
