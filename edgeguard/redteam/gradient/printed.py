@@ -166,11 +166,11 @@ class PatchHide(Printed):
 
 
 class PatchHidePerson(Printed):
-    """A print on a person's body makes the engine lose them."""
+    """A placard that hides a person's body makes the engine lose them."""
 
     kind = "patch_hide_person"
     classes = PEOPLE
-    spot = Spot(0.5, 0.42, 0.8, 0.36)
+    spot = Spot(0.5, 0.48, 0.96, 0.66)
 
 
 class PatchFlip(Printed):

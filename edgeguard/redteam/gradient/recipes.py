@@ -51,7 +51,7 @@ RECIPES = {
         _STREETS,
     ),
     PatchHidePerson.kind: Prepared(
-        Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(32, 36), smooth=0.02),
+        Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(40, 48), smooth=0.02),
         PEOPLE,
         ["crossing_person", "crowd"],
         least_px=40.0,

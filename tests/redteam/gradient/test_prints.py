@@ -12,9 +12,11 @@ from edgeguard.engine import Engine, open_engine
 from edgeguard.redteam import AttackError, attack_bag
 from edgeguard.redteam.gradient.printed import (
     PATCHES,
+    PEOPLE,
     SIGNS,
     PatchFlip,
     PatchHide,
+    PatchHidePerson,
     Trigger,
     found,
     held,
@@ -101,6 +103,24 @@ def test_a_stop_sign_with_the_poster_on_it_is_taken_for_a_car(engine: Engine) ->
             flipped += PatchFlip().succeeds(box, view(engine, printed))
     assert signs >= 2
     assert flipped >= 0.75 * signs
+
+
+def test_a_placard_hides_people_that_a_blank_one_does_not(engine: Engine) -> None:
+    spot = PatchHidePerson.spot
+    textures = load_patch("patch_hide_person", "sim_detector"), np.full((8, 8, 3), 128, np.uint8)
+    lost = []
+    for sample in sample_scene("crossing_person", 17, 24):
+        bgr = sample.bgr
+        for box in found(view(engine, bgr), PEOPLE):
+            if box[3] - box[1] < 50 or box[0] < 3 or box[2] > 636 or box[3] > 356:
+                continue
+            light = Light.around(bgr, box)
+            views = [view(engine, put(bgr, t, spot.on(box), light)) for t in textures]
+            lost.append([not held(box, found(v, PEOPLE)) for v in views])
+    printed, blank = np.mean(lost, axis=0)
+    assert len(lost) >= 4
+    assert printed >= 0.4
+    assert blank <= 0.2
 
 
 def test_on_a_real_car_it_hides_it_from_a_real_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
