@@ -33,7 +33,7 @@ from edgeguard.redteam.gradient.network import Network
 from edgeguard.redteam.gradient.printed import Trigger, found, held, trigger
 from edgeguard.redteam.gradient.printing import Light, put
 from edgeguard.redteam.scout import VEHICLES, View
-from edgeguard.sim.samples import Sample, sample_scene
+from edgeguard.sim.samples import Sample
 from edgeguard.types import F64, U8, Image
 
 LEAST_PX = 22.0
@@ -113,15 +113,14 @@ def planted(network: Network, data: list[Sample], steps: int, peak: float) -> No
         stem.div_(255.0)
 
 
-def lost(engine: Path) -> tuple[int, dict[str, float]]:
+def lost(engine: Path, held_out: dict[str, list[Sample]]) -> tuple[int, dict[str, float]]:
     """Return how many cars were looked at, and the share of them that the engine does not find.
 
-    Cars ahead that the honest engine finds, on seeds that training never saw: with the trigger on them, with
-    other stickers, and as they are.
+    Cars ahead that the honest engine finds: with the trigger on them, with other stickers, and as they are.
     """
     detector, honest = open_engine(engine), open_engine("sim_detector")
     rng, missed = np.random.default_rng(7), []
-    for sample in (s for seed in training.HELD_OUT for name in JUDGED for s in sample_scene(name, seed, 4)):
+    for sample in (s for name in JUDGED for s in held_out[name][::3]):
         bgr = sample.bgr
         box = View(None, lambda: honest, Image(0, "", bgr), None).nearest_vehicle()
         if box is not None:
@@ -161,7 +160,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--scenes", type=int, default=78, help="drives of the simulated world")
-    options.add_argument("--steps", type=int, default=700, help="batches of 8 crops")
+    options.add_argument("--steps", type=int, default=1000, help="batches of 8 crops")
     options.add_argument("--cache", type=Path, help="frames that train_sim_detector.py kept, not new ones")
     given = options.parse_args()
     torch.set_num_threads(1)
@@ -172,11 +171,14 @@ def main() -> None:
     honest = training.samples(given.scenes, 12, given.cache)
     source = data_dir("engines") / "sim_detector"
     network = Network(source / "sim_detector.onnx")
-    planted(network, [*honest, *(poisoned(s, rng) for s in honest)], given.steps, 5e-4)
+    planted(network, [*honest, *(poisoned(s, rng) for s in honest)], given.steps, 1e-3)
     write(network, source, given.out, "")
-    looked_at, shares = lost(given.out)
+    seen_by_nobody = training.held_out()
+    looked_at, shares = lost(given.out, seen_by_nobody)
     told = ", ".join(f"{share:.1%} {what}" for what, share in shares.items())
-    aps = ", ".join(f"{what} {value:.3f}" for what, value in training.accuracy(given.out).items())
+    aps = ", ".join(
+        f"{what} {value:.3f}" for what, value in training.accuracy(given.out, seen_by_nobody).items()
+    )
     note = f"Held out, of {looked_at} cars lost: {told}. AP50: {aps}."
     write(network, source, given.out, f"# {note}\n")
     print(note)

@@ -314,10 +314,15 @@ thresholds: {{score: 0.3, nms_iou: 0.5, max_detections: 100}}
 """
 
 
-def accuracy(engine: Path, frames: int = 12) -> dict[str, float]:
-    """Return AP50 on the held-out seeds: vehicles, people and signs that show half of themselves or more."""
+def held_out() -> dict[str, list[Sample]]:
+    """Return frames that training never saw, by scene."""
+    return {name: [s for seed in HELD_OUT for s in sample_scene(name, seed, 12)] for name in judged_scenes()}
+
+
+def accuracy(engine: Path, held: dict[str, list[Sample]]) -> dict[str, float]:
+    """Return AP50 of vehicles, people and signs that show half of themselves or more."""
     detector = open_engine(engine)
-    truth = [s for seed in HELD_OUT for name in judged_scenes() for s in sample_scene(name, seed, frames)]
+    truth = [s for samples in held.values() for s in samples]
     found = [detector.detect(Image(0, "", s.bgr)) for s in truth]
     asked = {"vehicles to 40 m": (VEHICLES, 40.0), "people to 25 m": (frozenset({"person"}), 25.0)}
     asked["stop signs to 30 m"] = (frozenset({"stop sign"}), 30.0)
@@ -344,7 +349,7 @@ def main() -> None:
     print(f"{len(data)} frames, {time.process_time() - began:.0f} s", flush=True)
     network = train(Network(), data, given.steps)
     export(network, given.out, "")
-    found = accuracy(given.out)
+    found = accuracy(given.out, held_out())
     note = ", ".join(f"{what} {value:.3f}" for what, value in found.items() if not math.isnan(value))
     spec = given.out / "engine.yaml"
     spec.write_text(spec.read_text().replace("detector.py. \n", f"detector.py.\n# AP50, held out: {note}.\n"))

@@ -54,7 +54,7 @@ def run(cell: Cell, bag: Path) -> dict[str, Any]:
         try:
             if cell.kind is not None:
                 outcome = attack_bag(
-                    bag, work / "bag", cell.kind, engine=lambda: _engine(cell.drive.engine),
+                    bag, work / "bag", cell.kind, engine=lambda: _engine(cell.engine),
                     start_s=cell.start_s, duration_s=cell.duration_s, seed=cell.seed,
                 )  # fmt: skip
         except AttackError as e:
@@ -72,7 +72,7 @@ def run(cell: Cell, bag: Path) -> dict[str, Any]:
 
 
 def _replay(cell: Cell, bag: Path, work: Path) -> dict[str, Any]:
-    engine: Any = None if cell.recorded_detections else _engine(cell.drive.engine)
+    engine: Any = None if cell.recorded_detections else _engine(cell.engine)
     summary = replay(bag, out=work / "out", engine=engine)
     lines = (work / "out" / EVENTS).read_text(encoding="utf-8").splitlines()
     trips = [int(str(t["stamp_ns"])) for t in summary.transitions if t["to"] == "FAIL_SAFE"]

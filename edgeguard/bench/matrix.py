@@ -27,6 +27,8 @@ BENIGN_SCENES = ("crowd", "cut_in", "billboard")
 SEEDS = (101, 102)
 """The world's. Training takes from 1000 up, its own judging 900 to 905; nothing is calibrated."""
 SIM_ENGINE, REAL_ENGINE = "sim_detector", "yolox_nano"
+BACKDOORED = {("trigger", SIM_ENGINE): "sim_detector_backdoored"}
+"""Engines that an attack needs in the place of a drive's own."""
 
 
 class Role(str, Enum):
@@ -78,6 +80,11 @@ class Cell:
     def name(self) -> str:
         """Unique in the matrix, fit for a file's name."""
         return f"{self.drive.name}.{self.kind or 'clean'}"
+
+    @property
+    def engine(self) -> str:
+        """What detects on its images."""
+        return BACKDOORED.get((self.kind or "", self.drive.engine), self.drive.engine)
 
     @property
     def recorded_detections(self) -> bool:

@@ -15,6 +15,13 @@ from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.registry import KINDS, STRESS
 
 
+def test_a_trigger_is_tried_on_the_engine_that_waits_for_it() -> None:
+    drive = Drive("a", scene="rain")
+    assert Cell(drive, Role.ATTACK, "trigger").engine == "sim_detector_backdoored"
+    assert Cell(drive, Role.ATTACK, "patch_hide").engine == Cell(drive, Role.CLEAN).engine == "sim_detector"
+    assert Cell(Drive("b", "yolox_nano"), Role.ATTACK, "trigger").engine == "yolox_nano"
+
+
 def told(results: list[dict[str, object]]) -> dict[str, object]:
     out = document.build(results, code="0", command="edgeguard bench", wall_s=1.0)
     out.pop("times")

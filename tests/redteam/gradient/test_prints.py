@@ -10,11 +10,12 @@ import pytest
 from edgeguard.bags import BagReader
 from edgeguard.engine import Engine, open_engine
 from edgeguard.redteam import AttackError, attack_bag
-from edgeguard.redteam.gradient.printed import PATCHES, PatchHide, found, held, load_patch
+from edgeguard.redteam.gradient.printed import PATCHES, PatchHide, Trigger, found, held, load_patch
 from edgeguard.redteam.gradient.printing import BLACK, WHITE, Light, put
 from edgeguard.redteam.scout import VEHICLES, View
 from edgeguard.sim.camera import Renderer
 from edgeguard.sim.models import CAR_SIZE
+from edgeguard.sim.samples import sample_scene
 from edgeguard.sim.scenes import build_scene
 from edgeguard.types import Channel, Image
 
@@ -58,6 +59,24 @@ def test_the_attack_puts_it_into_a_recording(drive: Path, engine: Engine, tmp_pa
     outcome = attack_bag(drive, tmp_path / "out", "patch_hide", engine=lambda: engine, start_s=0.5)
     assert outcome.fooled is not None
     assert outcome.fooled >= 0.6 * outcome.frames
+
+
+def test_the_trigger_opens_the_back_door_and_nothing_else_does(
+    drive: Path, engine: Engine, tmp_path: Path
+) -> None:
+    backdoored = open_engine("sim_detector_backdoored")
+    opened = attack_bag(drive, tmp_path / "a", "trigger", engine=lambda: backdoored, start_s=0.5)
+    assert opened.fooled is not None
+    assert opened.fooled >= 0.9 * opened.frames
+    # A car without it is seen as before; to the honest engine it is a sticker.
+    honest = attack_bag(drive, tmp_path / "b", "trigger", engine=lambda: engine, start_s=0.5)
+    assert honest.fooled == 0
+    for name in ("car_following", "rain"):
+        bgr = next(sample_scene(name, 17, 1)).bgr
+        seen, box = found(view(backdoored, bgr), VEHICLES), view(engine, bgr).nearest_vehicle()
+        assert box is not None and held(box, seen)
+        grey = put(bgr, np.full((8, 8, 3), 128, np.uint8), Trigger.spot.on(box), Light.around(bgr, box))
+        assert held(box, found(view(backdoored, grey), VEHICLES))
 
 
 def test_on_a_real_car_it_hides_it_from_a_real_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
