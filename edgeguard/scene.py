@@ -156,6 +156,7 @@ class Scene:
         foot_hidden: (N,) the same of a strip below its lower edge: where something stands in front of an
             object's foot, its box ends early and its height is no size.
         occluders: (K, 4) boxes of the tracks that stand for bodies: surely and lately seen, each once.
+        occluding: (K,) rows of these tracks.
     """
 
     def __init__(self, frame: Frame, builder: SceneBuilder) -> None:
@@ -179,6 +180,7 @@ class Scene:
             self.hidden,
             self.foot_hidden,
             self.occluders,
+            self.occluding,
         ) = loops.views(
             self.tracks,
             self.image_size,
@@ -232,7 +234,7 @@ class Scene:
     @cached_property
     def gray(self) -> U8 | None:
         """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
-        return None if self.half is None else np.ascontiguousarray(self.half[..., 1])
+        return None if self.half is None else np.asarray(cv2.extractChannel(self.half, 1), np.uint8)
 
     @cached_property
     def gradient_across(self) -> F32 | None:
@@ -467,6 +469,15 @@ class Scene:
             held = np.maximum(builder.lidar_held[track], builder.camera_held[other])
             builder.lidar_held[track] = builder.camera_held[other] = held
         return found
+
+    @cached_property
+    def occluder_range(self) -> F64:
+        """(K,) range of each of the occluders, metres; NaN where no LiDAR detector held it lately."""
+        _ = self.pairing
+        slots = self.tracks.slot[self.occluding]
+        if not self.objects_are_classified:
+            return np.full(len(slots), np.nan)
+        return self._builder.bonds.range_m(self.frame.stamp_ns, slots)
 
     @cached_property
     def supported(self) -> NDArray[np.bool_]:

@@ -78,6 +78,13 @@ def test_a_car_too_far_for_its_shadow_goes_from_both_sensors_at_once() -> None:
     assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.UNKNOWN and "at once" in alarm.reason
 
 
+def test_what_a_vanished_car_uncovers_and_whose_box_takes_its_identity_does_not_return_it() -> None:
+    parked = Body(lambda t: (3.0, 15.0), boxed=lambda t: t < ONSET_S)
+    behind = Body(lambda t: (4.6, 23.0), boxed=lambda t: t >= ONSET_S + 0.1)
+    found = of_tracks(drive([LEAD_ASIDE, parked, behind], 2.0, removed(3.0, 14.0, 20.0)))
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+
+
 @pytest.mark.parametrize(
     ("lost", "edit"),
     [

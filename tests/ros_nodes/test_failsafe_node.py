@@ -55,10 +55,8 @@ class Bench:
         from ros_nodes.verdict_msg import to_message
 
         verdict = Verdict(self.listener.get_clock().now().nanoseconds - 5_000_000, self.level)
-        msg = to_message(verdict, source="/monitor_node", frame_id="camera", age_ms=5.0)
-        if self.spoil:
-            msg.status[0].values[0].value = "nonsense"
-        self.voice.publish(msg)
+        data = to_message(verdict, source="/monitor_node", frame_id="camera", age_ms=5.0, inputs={})
+        self.voice.publish(data.replace(b'{"schema"', b"nonsense!") if self.spoil else data)
 
     def expect(self, stop: bool, reason: str) -> None:
         self.stops.clear()
