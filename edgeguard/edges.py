@@ -84,7 +84,7 @@ def gradient(pixels: U8, *, down: bool) -> F32:
     """
     strength, rows = loops.sobel(pixels, down)
     if down:
-        usual = cv2.blur(rows[:, None], (1, _ROWS_AROUND)).ravel() + _FAINT
+        usual = np.asarray(cv2.blur(rows[:, None], (1, _ROWS_AROUND)), np.float64).ravel() + _FAINT
     else:
         usual = np.full(len(rows), rows.mean() + 1e-6)
     loops.bounded_share(strength, usual, _MAX_CONTRAST)

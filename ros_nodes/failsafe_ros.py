@@ -125,14 +125,13 @@ class FailSafeNode(Node):
         self._stop.publish(STOP[decision.stop])
         changed = decision.transition is not None
         if changed:
+            self._save()
             time.sleep(GIVE_WAY_S)
             self._tell(decision)
         if changed or not self._ticks:
             self._level.publish(String(data=decision.level.name))
         if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
             self._report(decision)
-        if changed:
-            self._save()
 
     def _report(self, decision: Decision) -> None:
         # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.

@@ -170,14 +170,15 @@ class MonitorSubscriptions:
             if channel not in except_for
         ]
 
-    def since(self, stamp_ns: int) -> dict[str, list[float]]:
+    def since(self, stamp_ns: int) -> dict[str, list[float | None]]:
         """Return by stream when its newest message was sent, had arrived and had been read.
 
         Args:
-            stamp_ns: on the system's clock; the times are ms after it.
+            stamp_ns: on the system's clock; times are ms after it, None where the transport does not tell.
         """
         return {
-            name: [round((at - stamp_ns) / 1e6, 3) for at in times] for name, times in self._times.items()
+            name: [round((at - stamp_ns) / 1e6, 3) if at else None for at in times]
+            for name, times in self._times.items()
         }
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ def to_time(stamp_ns: int) -> Time:
 
 
 def to_message(
-    verdict: Verdict, *, source: str, frame_id: str, age_ms: float, inputs: Mapping[str, list[float]]
+    verdict: Verdict, *, source: str, frame_id: str, age_ms: float, inputs: Mapping[str, list[float | None]]
 ) -> bytes:
     """Return the serialised message of a verdict.
 
@@ -41,7 +41,7 @@ def to_message(
         frame_id: the image's frame.
         age_ms: from the image's stamp to now, ms.
         inputs: by stream, when its newest message was sent, had arrived and had been read: ms after the
-            image's stamp.
+            image's stamp, None where the transport does not tell.
     """
     worst = verdict.alarms[0] if verdict.alarms else None
     text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""

@@ -79,7 +79,7 @@ class Heard(NamedTuple):
     level: str
     age_ms: float
     step_ms: float
-    inputs_ms: dict[str, list[float]]
+    inputs_ms: dict[str, list[float | None]]
 
 
 class Change(NamedTuple):
@@ -309,7 +309,8 @@ def _timeline(verdicts: list[Heard]) -> dict[str, dict[str, float | int]]:
     for v in verdicts:
         for stream, times in v.inputs_ms.items():
             for what, ms in zip(("sent", "arrived", "read"), times, strict=True):
-                stages.setdefault(f"{stream}_{what}", []).append(ms)
+                if ms is not None:
+                    stages.setdefault(f"{stream}_{what}", []).append(ms)
         stages.setdefault("all_is_there", []).append(v.age_ms - v.step_ms)
         stages.setdefault("judged", []).append(v.age_ms)
         stages.setdefault("verdict_left", []).append((v.left_ns - v.stamp_ns) / 1e6)

@@ -62,6 +62,36 @@ def coarser(const float[:, :] near, Py_ssize_t size):
 
 
 @cython.boundscheck(False)
+def empty_cells(const long long[:, :] count, const float[:] usual, Py_ssize_t first, double share, double least):
+    """Return (R, C) uint8: 1 where a cell and its eight neighbours hold hardly a return.
+
+    Beyond the border lies what lies at it.
+
+    Args:
+        count: (R, C) returns per cell.
+        usual: (R,) returns that a cell of each row gives where rays come back.
+        first: row above which no cell counts as empty.
+        share: of the usual returns, up to which they are hardly any.
+        least: usual returns of the nine below which nothing can be told.
+    """
+    cdef Py_ssize_t rows = count.shape[0], columns = count.shape[1], i, j, up, down
+    empty, column = np.zeros((rows, columns), np.uint8), np.empty(columns, np.int64)
+    cdef unsigned char[:, ::1] e = empty
+    cdef long long[::1] c = column
+    cdef double expected
+    for i in range(max(first, 0), rows):
+        up, down = max(i - 1, 0), min(i + 1, rows - 1)
+        expected = 3.0 * (<double> usual[up] + usual[i] + usual[down])
+        if expected < least:
+            continue
+        for j in range(columns):
+            c[j] = count[up, j] + count[i, j] + count[down, j]
+        for j in range(columns):
+            e[i, j] = c[max(j - 1, 0)] + c[j] + c[min(j + 1, columns - 1)] <= share * expected
+    return empty
+
+
+@cython.boundscheck(False)
 def torn_share(
     const float[:, :] near, const float[:, :] far, const long long[:, :] count, Py_ssize_t width, Py_ssize_t least,
     float ratio,

@@ -101,6 +101,18 @@ def test_gradients_are_opencvs(seed: int, down: bool) -> None:
 
 
 @given(seeds)
+def test_cells_are_empty_whose_surroundings_hold_hardly_a_return(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, usual = rng.poisson(0.3, (7, 9)), rng.uniform(0, 3, 7).astype(np.float32)
+    together = {"ksize": (3, 3), "borderType": cv2.BORDER_REPLICATE, "normalize": False}
+    found = cv2.boxFilter(count.astype(np.float64), -1, **together)
+    expected = cv2.boxFilter(np.repeat(usual[:, None].astype(np.float64), 9, axis=1), -1, **together)
+    wanted = (found <= 0.15 * expected) & (expected >= 4.0)
+    wanted[:2] = False
+    np.testing.assert_array_equal(loops.empty_cells(count, usual, 2, 0.15, 4.0), wanted)
+
+
+@given(seeds)
 def test_cells_changed_whose_range_did(seed: int) -> None:
     rng = np.random.default_rng(seed)
     before = rng.uniform(2, 40, (5, 7)).astype(np.float32)
