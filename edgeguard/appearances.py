@@ -1,4 +1,4 @@
-"""Which LiDAR objects stood up in the open, where nothing was a sweep before."""
+"""Which LiDAR objects must be bodies of the road: they stood up in the open, or they come along it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ _GAP_S = 0.5
 _ALONE_M = 3.0
 _MIXED_M = 1.5
 _FAST_M = 4.0
+# What comes: so fast over ground, from so near, seen so often; a car's width, top and length, metres.
+_COMES_MPS, _COMES_FROM_M, _FOLLOWED = 3.0, 25.0, 5
+_WIDTH_M, _TOP_M, _LENGTH_M = (1.2, 3.0), (0.7, 2.3), 6.0
 # And goes straight: so far aside it comes in a sweep, while the vehicle turns.
 _STRAIGHT_M = 1.5
 
 
 class Appearances:
-    """Remembers, for as long as an object lives, whether it appeared in the open.
+    """Remembers, for as long as an object lives, whether it appeared in the open or came along the road.
+
+    Clusters carry no class, and most are of things that the camera has no class for. What is as large as a
+    car and comes against the vehicle over ground is none of these.
 
     Args:
         radius_m: distance from anything that a sweep held before that is open, metres.
@@ -51,6 +57,8 @@ class Appearances:
             else:
                 alone = self._in_free_cells(scene, seen, rows)
             self._appeared[seen.slot[rows]] = alone
+        if not scene.objects_are_classified and scene.new_sweep:
+            self._appeared[seen.slot[_comes(scene, seen)]] = True
         return self._appeared[seen.slot]
 
     def _in_free_cells(self, scene: Scene, seen: LidarObjects, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -70,3 +78,20 @@ class Appearances:
             old = now & (near[x0:x1, z0:z1] > 0)
             alone[n] = np.count_nonzero(old) <= 0.1 * np.count_nonzero(now)
         return alone
+
+
+def _comes(scene: Scene, seen: LidarObjects) -> NDArray[np.bool_]:
+    """Return (M,) whether clusters of a car's size come against the vehicle, faster than it drives itself.
+
+    Only so: what slides along a wall, cut by the image's side, seems to drive along with the vehicle.
+    """
+    motion = scene.camera_motion
+    if motion is None:
+        return np.zeros(len(seen), bool)
+    linear, turn = motion
+    over_ground = seen.velocity[:, 1] + linear[2] + turn[0] * seen.center[:, 1] - turn[1] * seen.center[:, 0]
+    width, top = seen.size[:, 0], seen.bottom + seen.size[:, 1]
+    comes: NDArray[np.bool_] = seen.matched & (seen.hits >= _FOLLOWED) & (over_ground <= -_COMES_MPS)
+    comes &= seen.center[:, 2] <= _COMES_FROM_M
+    comes &= (width >= _WIDTH_M[0]) & (width <= _WIDTH_M[1]) & (seen.size[:, 2] <= _LENGTH_M)
+    return comes & (top >= _TOP_M[0]) & (top <= _TOP_M[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -21,6 +20,8 @@ from edgeguard.types import F32, F64, I64, U8
 _DENSITY_ROW_PX = 16
 _DENSITY_COLUMN_PX = 48
 _DENSITY_QUANTILE = 0.7
+# Of a bonnet's front: least width, greatest height, and distance to the cabin, metres; how alike in width.
+_WIDE_M, _LOW_M, _BONNET_M, _AS_WIDE = 1.2, 1.1, 2.0, 0.6
 # Residuals from which a cell is no ground, metres, fit by fit: from nothing, and from the last plane on.
 _FIRST_SCALES, _SCALES = np.array([0.6, 0.4, 0.25, 0.25]), np.array([0.3, 0.25])
 
@@ -125,12 +126,38 @@ def cluster(
     occupied, index, place = loops.occupy(
         xyz, height, above_ground, s.max_height_m, s.max_range_m, 39.9, cell, columns, rows
     )
-    count, label = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
-    flat = np.asarray(label, np.int32).reshape(-1)
+    label, count = loops.components(occupied)
     low, high, box, bottom, many = loops.bodies(
-        xyz, u, v, height, index, place, flat, count, s.min_cluster_points
+        xyz, u, v, height, index, place, label, count, s.min_cluster_points
     )
-    return Clusters(low, high, many, low[:, 2], box, bottom), occupied
+    return _whole(Clusters(low, high, many, low[:, 2], box, bottom)), occupied
+
+
+def _whole(c: Clusters) -> Clusters:
+    """Join a bonnet's front, or a boot's end, and the cabin behind it: from afar no ray meets what is there.
+
+    Nothing as wide as a car is that low, and the next car in a queue is a car's length farther off.
+    """
+    width, top = c.high[:, 0] - c.low[:, 0], c.bottom + (c.high[:, 1] - c.low[:, 1])
+    ends = np.flatnonzero((width >= _WIDE_M) & (top <= _LOW_M))
+    if not len(ends) or len(c) < 2:
+        return c
+    left, right = c.low[:, 0], c.high[:, 0]
+    both = np.minimum(right[ends, None], right) - np.maximum(left[ends, None], left)
+    either = np.maximum(right[ends, None], right) - np.minimum(left[ends, None], left)
+    gap = c.low[None, :, 2] - c.high[ends, None, 2]
+    on = (both > _AS_WIDE * either) & (gap > 0.0) & (gap < _BONNET_M) & (top > top[ends, None])
+    keep = np.ones(len(c), bool)
+    low, high, points, xyxy = c.low.copy(), c.high.copy(), c.points.copy(), c.xyxy.copy()
+    bottom = c.bottom.copy()
+    for end in np.flatnonzero(on.any(axis=1)):
+        i = int(ends[end])
+        j = int(np.argmin(np.where(on[end], gap[end], np.inf)))
+        low[j], high[j] = np.minimum(low[i], low[j]), np.maximum(high[i], high[j])
+        xyxy[j, :2], xyxy[j, 2:] = np.minimum(xyxy[i, :2], xyxy[j, :2]), np.maximum(xyxy[i, 2:], xyxy[j, 2:])
+        points[j], bottom[j] = points[i] + points[j], min(bottom[i], bottom[j])
+        keep[i] = False
+    return Clusters(low[keep], high[keep], points[keep], low[keep, 2], xyxy[keep], bottom[keep])
 
 
 class DensityMap:

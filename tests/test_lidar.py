@@ -33,7 +33,8 @@ def heights(xyz: F32) -> F32:
 
 def clusters_of(xyz: F32) -> Clusters:
     uv, _ = CAMERA.project(xyz)
-    found, occupied = cluster(xyz, uv, heights(xyz), heights(xyz) > 0.25, SETTINGS)
+    u, v = np.ascontiguousarray(uv.T)
+    found, occupied = cluster(xyz, u, v, heights(xyz), heights(xyz) > 0.25, SETTINGS)
     assert occupied.dtype == np.uint8
     return found
 
@@ -78,6 +79,29 @@ def test_every_body_is_one_cluster(cells: set[tuple[int, int]], seed: int) -> No
         assert found.bottom[c] == pytest.approx(1.65 - mine[:, 1].max(), abs=1e-5)
 
 
+def part(rng: np.random.Generator, z: float, low_m: float, top_m: float, deep_m: float = 0.2) -> F32:
+    """Points from low to top above the road, as wide as a car."""
+    low, high = (-0.85, 1.65 - top_m, z), (0.85, 1.65 - low_m, z + deep_m)
+    return rng.uniform(low, high, (200, 3)).astype(np.float32)
+
+
+def test_a_bonnet_that_returns_no_ray_parts_no_car() -> None:
+    rng = np.random.default_rng(5)
+    front, cabin = part(rng, 22.0, 0.4, 0.8), part(rng, 23.3, 0.7, 1.5)
+    found = clusters_of(np.concatenate([front, cabin]))
+    assert len(found) == 1 and found.points[0] == 400
+    both = np.concatenate([front, cabin])
+    np.testing.assert_array_equal(found.low[0], both.min(axis=0))
+    np.testing.assert_array_equal(found.high[0], both.max(axis=0))
+    assert found.bottom[0] == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize(("z", "top"), [(25.5, 1.5), (23.3, 0.5)], ids=["next in the queue", "lower still"])
+def test_other_things_behind_a_low_one_are_others(z: float, top: float) -> None:
+    rng = np.random.default_rng(5)
+    assert len(clusters_of(np.concatenate([part(rng, 22.0, 0.3, 0.8), part(rng, z, 0.3, top)]))) == 2
+
+
 def test_few_points_make_no_cluster() -> None:
     rng = np.random.default_rng(0)
     assert len(clusters_of(body(rng, (0, 10), SETTINGS.min_cluster_points - 1))) == 0
@@ -86,8 +110,8 @@ def test_few_points_make_no_cluster() -> None:
 @pytest.mark.parametrize("cell", [0.13, 0.3, 0.7])
 def test_cells_of_any_size_hold_the_rim_of_the_grid(cell: float) -> None:
     rim = np.array([[39.89, 0.0, 59.99], [-39.89, 0.0, 0.0]], np.float32).repeat(30, axis=0)
-    uv, height = np.zeros((60, 2), np.float32), np.ones(60, np.float32)
-    found, _ = cluster(rim, uv, height, height > 0.25, LidarSettings(cell_m=cell))
+    (u, v), height = np.zeros((2, 60), np.float32), np.ones(60, np.float32)
+    found, _ = cluster(rim, u, v, height, height > 0.25, LidarSettings(cell_m=cell))
     assert found.points.tolist() == [30, 30]
 
 

@@ -108,7 +108,9 @@ class LidarGhost:
             return []
         s, box = self.settings, scene.object_boxes
         told = seen.matched & (seen.center[:, 2] <= s.max_range_m) & (scene.image_size is not None)
-        told &= box[:, 3] - box[:, 1] >= s.min_height_px
+        # Of a car far off only some rows of rays see a part: what is low and wide is as large.
+        wide, high = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
+        told &= np.maximum(high, np.sqrt(np.maximum(wide * high, 0.0))) >= s.min_height_px
         right = scene.image_size[0] - s.edge_px if scene.image_size else 0.0
         told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= right)
         passed = self._passed(scene, cloud, seen, box, told)

@@ -48,6 +48,18 @@ def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere()
     assert "both sensors" in alarm.reason
 
 
+def test_what_stands_up_for_both_sensors_far_off_shows_but_its_lower_half() -> None:
+    """A cluster wider than it is high."""
+    picture = Body(lambda t: (-1.2, 24.0), solid=False, boxed=lambda t: t >= ONSET_S)
+    low, high = (24.0, 0.3, -LIDAR_HEIGHT + 0.2), (26.0, 2.1, -LIDAR_HEIGHT + 1.15)
+
+    def edit(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return spoofed(xyz, low, high, rng.random(len(xyz)) < 0.9) if t >= ONSET_S else xyz
+
+    found = [(t, a) for t, a in alarms(drive([picture], 2.0, edit)) if a.check == "lidar_ghost"]
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5 and found[0][1].cause is Cause.UNKNOWN
+
+
 def test_the_box_of_a_car_behind_a_ghost_is_no_claim_of_the_cameras() -> None:
     found = alarms(drive([LEAD], 2.5, ghost(0.0, 9.0)))
     first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeguard.replay import replay as replay_bag
-from edgeguard.types import Frame
+from edgeguard.types import EgoMotion, Frame
 from edgeguard.verdict import Alarm, Cause, SubjectKind
 from tests.checks import sweeps
 from tests.checks.stage import START_NS, Thing, alarms, drive
@@ -207,3 +207,19 @@ def test_one_faint_sighting_is_no_return() -> None:
 
 def test_a_box_that_ends_early_and_is_believed_less_is_still_that_car() -> None:
     assert not sweeps.alarms(partly_boxed(0.8, 0.6, ONSET_S + 1.5))
+
+
+def approaching(own_mps: float) -> Iterator[Frame]:
+    """A car that nears at 8 m/s beside the lane, which the camera never boxes; the vehicle drives so fast."""
+    rig = replace(sweeps.RIG, to_camera={**sweeps.RIG.to_camera, "base_link": sweeps.RIG.to_camera["lidar"]})
+    for frame in sweeps.drive([sweeps.Body(lambda t: (-3.0, 28.0 - 8.0 * t), label=None)], 2.4):
+        yield replace(frame, rig=rig, ego=EgoMotion(frame.stamp_ns, np.array([own_mps, 0, 0]), np.zeros(3)))
+
+
+def test_a_car_that_comes_along_the_road_must_be_boxed_though_it_never_was() -> None:
+    found = [a for _, a in sweeps.alarms(approaching(0.0)) if a.check == "object_agreement"]
+    assert found and found[0].subject.kind is SubjectKind.LIDAR_OBJECT
+
+
+def test_what_stands_beside_the_road_need_not_be_boxed() -> None:
+    assert not [a for _, a in sweeps.alarms(approaching(8.0)) if a.check == "object_agreement"]
