@@ -25,7 +25,7 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Detections, Frame
+from edgeguard.types import F32, F64, U8, Frame
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
@@ -453,7 +453,9 @@ class Scene:
         if seen is None or self.image_size is None:
             return None
         detections = self.frame.detections
-        xyxy = np.zeros((0, 4)) if detections is None else _believable(detections, self.settings)
+        xyxy = np.zeros((0, 4))
+        if detections is not None:
+            xyxy = loops.believable(detections, self.settings.camera_tracker.low_score)
         whole = self.objects_are_classified
         builder.lidar_held[t.slot[t.is_new]] = 0.0
         builder.camera_held[seen.slot[seen.is_new]] = 0.0
@@ -537,14 +539,6 @@ class Scene:
     def object_boxes(self) -> F64:
         """(M, 4) boxes of the LiDAR objects, cut to the image; empty where there are none."""
         return self.clipped(self.objects.xyxy) if self.objects is not None else np.zeros((0, 4))
-
-
-def _believable(detections: Detections, settings: SceneSettings) -> F64:
-    """(D, 4) boxes; those that are hardly believed, or are none, are empty and overlap nothing."""
-    xyxy = detections.xyxy.astype(np.float64)
-    ok = (detections.score >= settings.camera_tracker.low_score) & np.all(np.isfinite(xyxy), axis=1)
-    xyxy[~ok] = 0.0
-    return xyxy
 
 
 def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:

@@ -88,15 +88,15 @@ class FailSafeNode(Node):
             self._publish(self._failsafe.apply(self._settings, self._now()))
 
     def _on_verdict(self, data: bytes) -> None:
-        now, source = self._now(), UNNAMED
+        now, source = self._now(), ""
         try:
             summary = read_summary(data)
-            source = summary.source or UNNAMED
+            source = summary.source
             verdict = from_summary(summary, whole=False)
         except MessageError as e:
             decision = self._failsafe.malformed(str(e), now, source)
         else:
-            decision = self._failsafe.update(verdict, now, source)
+            decision = self._failsafe.update(verdict, now, source or UNNAMED)
         if decision.transition is not None:
             self._publish(decision)
 

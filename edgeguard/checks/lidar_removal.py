@@ -8,6 +8,8 @@ size. A hole as large as a body that opened between two sweeps, where directions
 score; it is followed for as long as it stays open. A second score needs no hole: a track that camera and
 LiDAR both held, and that goes from both in one moment with nothing before it. Sensors lapse, but not
 together: a body that leaves is hidden by another, leaves over the image's side, or is still there for one.
+So what is erased with the road behind it forged is told too, but only what both had held: nothing tells what
+neither ever saw.
 
 Unobservable: no ground seen, above the horizon, beyond range, beside the corridor ahead, in rows that the
 LiDAR does not reach or that a wet road empties. For tracks: held by one sensor only, hidden, few returns, at

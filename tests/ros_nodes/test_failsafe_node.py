@@ -86,6 +86,10 @@ def test_holds_at_start_follows_the_verdicts_and_trips_on_silence(bench: Bench) 
     bench.expect(True, "malformed")
     bench.spoil = False
     bench.expect(False, "recovered")
+    # Nonsense that does not say whose it is must not be waited for for ever.
+    bench.voice.publish(b"\x00\x01\x00\x00" + b"\xff" * 60)
+    bench.expect(True, "malformed")
+    bench.expect(False, "recovered")
     bench.hush()
     bench.expect(True, "silence")
 
