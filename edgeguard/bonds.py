@@ -9,6 +9,7 @@ from edgeguard.compiled import loops
 from edgeguard.pairing import SURE_OVERLAP, Pairing, pair
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import Tracks
+from edgeguard.tracking.kalman import Slots
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, U8, seconds
@@ -94,15 +95,21 @@ class Bonds:
         self._track[seen.slot[of]], self._track_ns[seen.slot[of]] = t.id[own], stamp_ns
         return found
 
+    def range_m(self, stamp_ns: int, slots: Slots) -> F64:
+        """Return (S,) range at which LiDAR lately held tracks, moved on to now, metres; NaN if it did not."""
+        ago_s = seconds(stamp_ns - self._range_ns[slots])
+        held = (self._range_ns[slots] > 0) & (ago_s < _MEMORY_S)
+        now_m = np.maximum(self._range_m[slots] + self._rate_mps[slots] * np.minimum(ago_s, _MEMORY_S), 1.0)
+        return np.where(held, now_m, np.nan)
+
     def _expected_range(self, stamp_ns: int, t: Tracks, size_range: F64, whole: bool) -> tuple[F64, F64, F64]:
         """(N,) where each track should stand, metres, and the ratio (logarithm) by which it may be off.
 
         A LiDAR that held it lately knows far better than the size of a box does. A class' usual size may
         mislead, a van's say, where an object fits the box: that ratio is the third.
         """
-        ago_s = seconds(stamp_ns - self._range_ns[t.slot])
-        known = (self._range_ns[t.slot] > 0) & (ago_s < _MEMORY_S)
-        last = np.maximum(self._range_m[t.slot] + self._rate_mps[t.slot] * np.minimum(ago_s, _MEMORY_S), 1.0)
+        ago_s, last = seconds(stamp_ns - self._range_ns[t.slot]), self.range_m(stamp_ns, t.slot)
+        known = np.isfinite(last)
         stray_mps = _STRAY_MPS if whole else _CLOSING_MPS
         gate = np.minimum(_OFF, _OFF_M / last if whole else _OFF) + stray_mps * ago_s / last
         return (

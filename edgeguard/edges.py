@@ -82,15 +82,13 @@ def gradient(pixels: U8, *, down: bool) -> F32:
         pixels: (H, W) a picture sampled every `STEP` pixels.
         down: along columns rather than along rows.
     """
-    strength: F32 = np.abs(cv2.Sobel(pixels, cv2.CV_32F, 0 if down else 1, 1 if down else 0))
-    usual: F32 | np.float32
+    strength, rows = loops.sobel(pixels, down)
     if down:
-        usual = np.asarray(cv2.blur(strength.mean(axis=1, keepdims=True), (1, _ROWS_AROUND)), np.float32)
-        usual = usual + np.float32(_FAINT)
+        usual = np.asarray(cv2.blur(rows[:, None], (1, _ROWS_AROUND)), np.float64).ravel() + _FAINT
     else:
-        usual = np.float32(strength.mean() + 1e-6)
-    bounded: F32 = np.minimum(strength / usual, np.float32(_MAX_CONTRAST))
-    return bounded
+        usual = np.full(len(rows), rows.mean() + 1e-6)
+    loops.bounded_share(strength, usual, _MAX_CONTRAST)
+    return strength
 
 
 def coincidence(strength: F32, at: NDArray[np.int64], shifts: NDArray[np.int64]) -> tuple[F64, int]:

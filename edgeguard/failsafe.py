@@ -63,6 +63,7 @@ class FailSafe:
         self._trouble = _restored(saved) or Trouble("", Reason.STARTUP, "no healthy verdict yet")
         self._since_ns = self._now_ns = now_ns
         self._transition: Transition | None = None
+        self._stray = Trouble("", Reason.SILENCE, "no monitor has given a verdict yet")
 
     @property
     def settings(self) -> FailSafeSettings:
@@ -99,9 +100,20 @@ class FailSafe:
         on_image = trouble is not None and trouble.reason is Reason.VERDICT and verdict.has_image
         return self._decide(ends_startup=on_image)
 
-    def malformed(self, problem: str, now_ns: int, source: str = "monitor") -> Decision:
-        """Take note that a monitor sent something that is no verdict."""
-        return self._fail(source, Reason.MALFORMED, problem, now_ns)
+    def malformed(self, problem: str, now_ns: int, source: str = "") -> Decision:
+        """Take note that somebody sent something that is no verdict.
+
+        It is held against its sender; where that is no monitor that is known, against every monitor until it
+        has spoken again: a name that stands in nonsense is none to wait for.
+        """
+        if source in self._sources:
+            return self._fail(source, Reason.MALFORMED, problem, now_ns)
+        self._look(now_ns)
+        for name, known in self._sources.items():
+            known.fail(Trouble(name, Reason.MALFORMED, f"from {source or 'somebody'}: {problem}"))
+        if not self._sources:
+            self._stray = Trouble(source, Reason.MALFORMED, problem)
+        return self._decide()
 
     def lost(self, now_ns: int, source: str | None = None) -> Decision:
         """Take note that the transport holds a monitor for dead; its silence need not be waited for.
@@ -206,7 +218,7 @@ class FailSafe:
 
     def _standing(self) -> tuple[Trouble, ...]:
         if not self._sources:
-            return (Trouble("", Reason.SILENCE, "no monitor has given a verdict yet"),)
+            return (self._stray,)
         return tuple([s.trouble for s in self._sources.values() if s.trouble is not None])
 
     def _decision(self, standing: tuple[Trouble, ...]) -> Decision:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -127,10 +126,9 @@ def cluster(
     occupied, index, place = loops.occupy(
         xyz, height, above_ground, s.max_height_m, s.max_range_m, 39.9, cell, columns, rows
     )
-    count, label = cv2.connectedComponents(occupied, connectivity=8, ltype=cv2.CV_32S)
-    flat = np.asarray(label, np.int32).reshape(-1)
+    label, count = loops.components(occupied)
     low, high, box, bottom, many = loops.bodies(
-        xyz, u, v, height, index, place, flat, count, s.min_cluster_points
+        xyz, u, v, height, index, place, label, count, s.min_cluster_points
     )
     return _whole(Clusters(low, high, many, low[:, 2], box, bottom)), occupied
 

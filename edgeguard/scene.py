@@ -25,7 +25,7 @@ from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
-from edgeguard.types import F32, F64, U8, Detections, Frame
+from edgeguard.types import F32, F64, U8, Frame
 
 _PIXEL_STEP = 4
 _MIN_DEPTH_M = 0.5
@@ -156,6 +156,7 @@ class Scene:
         foot_hidden: (N,) the same of a strip below its lower edge: where something stands in front of an
             object's foot, its box ends early and its height is no size.
         occluders: (K, 4) boxes of the tracks that stand for bodies: surely and lately seen, each once.
+        occluding: (K,) rows of these tracks.
     """
 
     def __init__(self, frame: Frame, builder: SceneBuilder) -> None:
@@ -179,6 +180,7 @@ class Scene:
             self.hidden,
             self.foot_hidden,
             self.occluders,
+            self.occluding,
         ) = loops.views(
             self.tracks,
             self.image_size,
@@ -232,7 +234,7 @@ class Scene:
     @cached_property
     def gray(self) -> U8 | None:
         """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
-        return None if self.half is None else np.ascontiguousarray(self.half[..., 1])
+        return None if self.half is None else np.asarray(cv2.extractChannel(self.half, 1), np.uint8)
 
     @cached_property
     def gradient_across(self) -> F32 | None:
@@ -451,7 +453,9 @@ class Scene:
         if seen is None or self.image_size is None:
             return None
         detections = self.frame.detections
-        xyxy = np.zeros((0, 4)) if detections is None else _believable(detections, self.settings)
+        xyxy = np.zeros((0, 4))
+        if detections is not None:
+            xyxy = loops.believable(detections, self.settings.camera_tracker.low_score)
         whole = self.objects_are_classified
         builder.lidar_held[t.slot[t.is_new]] = 0.0
         builder.camera_held[seen.slot[seen.is_new]] = 0.0
@@ -465,6 +469,15 @@ class Scene:
             held = np.maximum(builder.lidar_held[track], builder.camera_held[other])
             builder.lidar_held[track] = builder.camera_held[other] = held
         return found
+
+    @cached_property
+    def occluder_range(self) -> F64:
+        """(K,) range of each of the occluders, metres; NaN where no LiDAR detector held it lately."""
+        _ = self.pairing
+        slots = self.tracks.slot[self.occluding]
+        if not self.objects_are_classified:
+            return np.full(len(slots), np.nan)
+        return self._builder.bonds.range_m(self.frame.stamp_ns, slots)
 
     @cached_property
     def supported(self) -> NDArray[np.bool_]:
@@ -526,14 +539,6 @@ class Scene:
     def object_boxes(self) -> F64:
         """(M, 4) boxes of the LiDAR objects, cut to the image; empty where there are none."""
         return self.clipped(self.objects.xyxy) if self.objects is not None else np.zeros((0, 4))
-
-
-def _believable(detections: Detections, settings: SceneSettings) -> F64:
-    """(D, 4) boxes; those that are hardly believed, or are none, are empty and overlap nothing."""
-    xyxy = detections.xyxy.astype(np.float64)
-    ok = (detections.score >= settings.camera_tracker.low_score) & np.all(np.isfinite(xyxy), axis=1)
-    xyxy[~ok] = 0.0
-    return xyxy
 
 
 def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:

@@ -9,6 +9,7 @@ from edgeguard import objects
 from edgeguard.scene import Cloud, Scene, core
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY
+from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
 # A person's place a moment later is not known to its own width.
@@ -41,58 +42,62 @@ class Vanishing:
         self._returns = np.zeros(CAPACITY)
         self._range_m = np.zeros(CAPACITY)
         self._box = np.zeros((CAPACITY, 4))
+        self._absent_s = np.zeros(CAPACITY)
         self._gone = np.zeros(CAPACITY, bool)
 
     def follow(self, scene: Scene) -> F64:
         """Return (N,) what is left of each track's returns once it is lost, 1 while it is boxed, else NaN."""
         t, support, cloud = scene.tracks, scene.support, scene.cloud
-        left = np.full(len(t), np.nan)
-        self._returns[t.slot[t.is_new]] = 0.0
+        left, slot = np.full(len(t), np.nan), t.slot
+        self._returns[slot[t.is_new]], self._gone[slot[t.is_new]] = 0.0, False
         if support is None or cloud is None or scene.frame.detections is None:
             return left
         held_s = scene.lidar_held_s
-        lost = ~t.matched & (t.missed_s <= _GONE_S) & (t.held_s >= _HELD_S) & (held_s >= _HELD_S)
+        present = t.matched & ~(self._gone[slot] & ~self._as_tall(t.xyxy, slot))
+        self._absent_s[slot] = np.where(present, 0.0, self._absent_s[slot] + scene.dt_s)
+        self._gone[slot[present | (self._absent_s[slot] > _GONE_S)]] = False
+        lost = ~present & (self._absent_s[slot] <= _GONE_S) & (held_s >= _HELD_S)
+        # One whose identity another box took had been held as long when it went.
+        lost &= self._gone[slot] | ((self._absent_s[slot] <= _AT_ONCE_S) & (t.held_s >= _HELD_S))
         if lost.any():
-            lost &= scene.asserted & _VEHICLE[t.label] & ~scene.truncated & (scene.hidden < _CLEAR)
-            lost &= (scene.edge_px >= _EDGE_PX) & (self._returns[t.slot] >= _MIN_RETURNS)
-            lost &= self._range_m[t.slot] <= _MAX_RANGE_M
-            # What the sweep held when the camera had lost it went later, or the track went astray.
-            lost &= self._gone[t.slot] | (t.missed_s <= _AT_ONCE_S)
-            lost &= np.minimum(t.score, t.confidence) >= _FIRM
-            for i in np.flatnonzero(lost & ~self._boxed(scene)):
-                left[i] = self._left(cloud, int(i), scene)
-                self._gone[t.slot[i]] = left[i] <= LEFT
-        self._gone[t.slot[t.matched]] = False
-        left[t.matched & (held_s >= _HELD_S)] = 1.0
-        row = np.flatnonzero(t.matched & scene.supported & ~scene.truncated & np.isfinite(support.foreground))
-        slot = t.slot[row]
-        self._returns[slot], self._range_m[slot] = support.on[row], support.foreground[row]
-        self._box[slot] = t.xyxy[row]
+            lost &= _VEHICLE[t.label] & (self._returns[slot] >= _MIN_RETURNS)
+            plain = scene.asserted & ~scene.truncated & (scene.hidden < _CLEAR) & (scene.edge_px >= _EDGE_PX)
+            plain &= np.minimum(t.score, t.confidence) >= _FIRM
+            lost &= (self._range_m[slot] <= _MAX_RANGE_M) & (plain | t.matched)
+            for i in np.flatnonzero(lost):
+                left[i] = self._left(scene, cloud, int(i))
+                self._gone[slot[i]] = left[i] <= LEFT
+        left[present & (held_s >= _HELD_S)] = 1.0
+        row = np.flatnonzero(present & scene.supported & ~scene.truncated & np.isfinite(support.foreground))
+        self._returns[slot[row]], self._range_m[slot[row]] = support.on[row], support.foreground[row]
+        self._box[slot[row]] = t.xyxy[row]
         return left
 
-    def _boxed(self, scene: Scene) -> NDArray[np.bool_]:
-        """(N,) whether the camera boxes anything of its size where a track should be, or was."""
-        detections, t = scene.frame.detections, scene.tracks
-        assert detections is not None
-        xyxy = detections.xyxy.astype(np.float64)
-        if not len(xyxy):
-            return np.zeros(len(t), bool)
-        tall = np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0)[None, :] / np.maximum(t.height, 1.0)[:, None]
-        alike, seen = np.abs(np.log(tall)) <= _AS_TALL, np.zeros(len(t), bool)
-        for place in (t.xyxy, self._box[t.slot]):
-            covered = boxes.intersection(place, xyxy) / np.maximum(boxes.area(place), 1e-9)[:, None]
-            seen |= ((covered > _SEEN) & alike).any(axis=1)
-        return seen
+    def _as_tall(self, xyxy: F64, slot: Slots) -> NDArray[np.bool_]:
+        """(N,) whether boxes are as tall as those that tracks last held."""
+        held = self._box[slot, 3] - self._box[slot, 1]
+        ratio = np.maximum(xyxy[:, 3] - xyxy[:, 1], 1.0) / np.maximum(held, 1.0)
+        alike: NDArray[np.bool_] = np.abs(np.log(ratio)) <= _AS_TALL
+        return alike
 
-    def _left(self, cloud: Cloud, i: int, scene: Scene) -> float:
-        """Return what is left of a track's returns where it should be and where it was, nearer ones too."""
-        t, slot = scene.tracks, scene.tracks.slot[i]
-        reach = self._range_m[slot] * _BEYOND + float(objects.LENGTH[t.label[i]])
-        most = 0.0
-        for box in core(np.stack([t.xyxy[i], self._box[slot]])):
+    def _left(self, scene: Scene, cloud: Cloud, i: int) -> float:
+        """Return what is left of a track's returns where it should be and where it was, nearer ones too.
+
+        NaN where the camera boxes something of its size there.
+        """
+        t, slot, detections = scene.tracks, scene.tracks.slot[i], scene.frame.detections
+        assert detections is not None
+        # A box that took its identity is not where it should be.
+        places = np.stack([self._box[slot] if t.matched[i] else t.xyxy[i], self._box[slot]])
+        xyxy = detections.xyxy.astype(np.float64)
+        covered = boxes.intersection(places, xyxy) / np.maximum(boxes.area(places), 1e-9)[:, None]
+        alike = self._as_tall(xyxy, np.full(len(xyxy), slot))
+        if (covered[:, alike] > _SEEN).any():
+            return float("nan")
+        reach, most = self._range_m[slot] * _BEYOND + float(objects.LENGTH[t.label[i]]), 0.0
+        for box in core(places):
             index = cloud.in_box(box)
             near = cloud.z[index] <= reach
-            most = max(
-                most, float(np.count_nonzero(near if cloud.above is None else near & cloud.above[index]))
-            )
+            near = near if cloud.above is None else near & cloud.above[index]
+            most = max(most, float(np.count_nonzero(near)))
         return most / float(self._returns[slot])

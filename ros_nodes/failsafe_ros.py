@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import struct
+import time
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Bool, String
@@ -21,7 +21,8 @@ from ros_nodes import qos
 from ros_nodes.clock import clock_ns
 from ros_nodes.lean_spin import lean_spin
 from ros_nodes.parameters import NODE_OPTIONS, SettingsParameters, Values
-from ros_nodes.verdict_msg import from_summary, status_level
+from ros_nodes.status_array import Status, restamped, status_level, write
+from ros_nodes.verdict_msg import from_summary
 from ros_nodes.wire import read_summary
 
 DIAGNOSTICS_EVERY = 3
@@ -38,9 +39,9 @@ UNNAMED = "monitor"
 STOP = {stop: bytes(serialize_message(Bool(data=stop))) for stop in (False, True)}
 """Both words of the fail-safe as they go out: made once, said twenty times a second."""
 
-_STAMP = struct.Struct("<iI")
-_STAMP_AT = 4
-"""Where a header's stamp stands in a serialised message: behind the encapsulation."""
+GIVE_WAY_S = 0.002
+"""For how long a change is left to those who must obey it: in real time this process would keep them from a
+core while it writes its log."""
 
 
 class FailSafeNode(Node):
@@ -73,7 +74,7 @@ class FailSafeNode(Node):
         self.create_service(Trigger, "~/clear", self._on_clear)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self._reported: tuple[object, ...] | None = None
-        self._report_data = bytearray()
+        self._report_data = b""
         self._monitors = 0
         self._ticks = 0
         self.tick()
@@ -87,15 +88,15 @@ class FailSafeNode(Node):
             self._publish(self._failsafe.apply(self._settings, self._now()))
 
     def _on_verdict(self, data: bytes) -> None:
-        now, source = self._now(), UNNAMED
+        now, source = self._now(), ""
         try:
             summary = read_summary(data)
-            source = summary.source or UNNAMED
+            source = summary.source
             verdict = from_summary(summary, whole=False)
         except MessageError as e:
             decision = self._failsafe.malformed(str(e), now, source)
         else:
-            decision = self._failsafe.update(verdict, now, source)
+            decision = self._failsafe.update(verdict, now, source or UNNAMED)
         if decision.transition is not None:
             self._publish(decision)
 
@@ -124,13 +125,13 @@ class FailSafeNode(Node):
         self._stop.publish(STOP[decision.stop])
         changed = decision.transition is not None
         if changed:
+            self._save()
+            time.sleep(GIVE_WAY_S)
             self._tell(decision)
         if changed or not self._ticks:
             self._level.publish(String(data=decision.level.name))
         if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
             self._report(decision)
-        if changed:
-            self._save()
 
     def _report(self, decision: Decision) -> None:
         # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.
@@ -141,10 +142,9 @@ class FailSafeNode(Node):
         content = (monitors, self._failsafe.sources, decision.clearable, *told)
         if content != self._reported:
             self._reported = content
-            array = _diagnostics(decision, monitors, self._failsafe.sources)
-            self._report_data = bytearray(serialize_message(array))
-        _STAMP.pack_into(self._report_data, _STAMP_AT, *divmod(decision.now_ns, 1_000_000_000))
-        self._diagnostics.publish(bytes(self._report_data))
+            status = _status(decision, monitors, self._failsafe.sources)
+            self._report_data = write([status], decision.now_ns)
+        self._diagnostics.publish(restamped(self._report_data, decision.now_ns))
 
     def _tell(self, decision: Decision) -> None:
         change = decision.transition
@@ -178,7 +178,7 @@ class FailSafeNode(Node):
             self.get_logger().error(f"state not saved to {path}: {e.strerror}", throttle_duration_sec=5.0)
 
 
-def _diagnostics(decision: Decision, monitors: int, watched: tuple[str, ...]) -> DiagnosticArray:
+def _status(decision: Decision, monitors: int, watched: tuple[str, ...]) -> Status:
     values = {
         "monitors": str(monitors),
         "watched": ", ".join(watched),
@@ -189,17 +189,10 @@ def _diagnostics(decision: Decision, monitors: int, watched: tuple[str, ...]) ->
         "clearable": str(decision.clearable),
         "standing": "; ".join(str(t) for t in decision.standing),
     }
-    text = f"{decision.level.name}: {decision.trouble}"
-    status = DiagnosticStatus(
-        level=status_level(decision.level),
-        name="failsafe_node: fail-safe",
-        message=text,
-        hardware_id="edgeguard",
-        values=[KeyValue(key=k, value=v) for k, v in values.items()],
-    )
+    level, text = status_level(decision.level), f"{decision.level.name}: {decision.trouble}"
     if not decision.enabled:
-        status.level, status.message = DiagnosticStatus.WARN, f"disabled by an operator; {text}"
-    return DiagnosticArray(status=[status])
+        level, text = bytes(DiagnosticStatus.WARN), f"disabled by an operator; {text}"
+    return Status(level, "failsafe_node: fail-safe", text, "edgeguard", values)
 
 
 def spin(node: FailSafeNode) -> None:

@@ -7,7 +7,8 @@ own message objects copy an image twice, and cost a millisecond for a dozen boxe
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -136,6 +137,7 @@ class MonitorSubscriptions:
 
         self._node = node
         self._sink = sink
+        self._times: dict[str, tuple[int, int, int]] = {}
         self._info = b""
         self._camera: CameraModel | None = None
         rectified = messages.is_rectified(node.resolve_topic_name("input/image"))
@@ -168,22 +170,39 @@ class MonitorSubscriptions:
             if channel not in except_for
         ]
 
+    def since(self, stamp_ns: int) -> dict[str, list[float | None]]:
+        """Return by stream when its newest message was sent, had arrived and had been read.
+
+        Args:
+            stamp_ns: on the system's clock; times are ms after it, None where the transport does not tell.
+        """
+        return {
+            name: [round((at - stamp_ns) / 1e6, 3) if at else None for at in times]
+            for name, times in self._times.items()
+        }
+
     def close(self) -> None:
         """Stop listening."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _callback(self, topic: str, channel: Channel | None, read: Reader) -> Callable[[bytes], None]:
+    def _callback(
+        self, topic: str, channel: Channel | None, read: Reader
+    ) -> Callable[[bytes, Mapping[str, int] | None], None]:
         # A logger throttles by its place in the code: one a topic, or the first topic would silence the rest.
         logger = self._node.get_logger().get_child(topic.strip("/").replace("/", "_"))
 
-        def callback(data: bytes) -> None:
+        # The executors of older releases (Humble) hand over the message alone; `lean_spin` does not.
+        def callback(data: bytes, info: Mapping[str, int] | None = None) -> None:
             try:
                 value = read(data)
             except MessageError as e:
                 logger.error(f"{topic}: dropped: {e}", throttle_duration_sec=1.0)
-            else:
-                self._sink(channel, value)
+                return
+            if channel is not None and info is not None:
+                sent, arrived = info["source_timestamp"], info["received_timestamp"]
+                self._times[channel.value] = sent, arrived, time.time_ns()
+            self._sink(channel, value)
 
         return callback
 

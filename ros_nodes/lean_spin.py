@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
     rclpy's executor makes a wait set and a task for every wake-up, which took two thirds of the fail-safe's
     time; its `EventsExecutor` (9.1.2) calls nothing and spins. Here a wait set lasts until the node's
     entities change: messages are taken from it, and what is rare (services, events) is left to rclpy's
-    executor. The node has no timers, and its callbacks take a message alone.
+    executor. The node has no timers.
     """
     executor = _Rare(context=node.context)
     executor.add_node(node)
@@ -73,10 +74,12 @@ class _Wait:
         guards: Sequence[Any],
         waitables: Sequence[Any],
     ) -> None:
-        # A handle's pointer is what a wait set knows it by.
-        self._subscriptions = {s.handle.pointer: s for s in subscriptions}
-        self._guards = {g.handle.pointer: g for g in guards}
-        self._services = services
+        # By its place in the wait set, which is the order of adding.
+        self._subscriptions = tuple(enumerate(s.handle for s in subscriptions))
+        self._guards = tuple(enumerate(g.handle for g in guards))
+        self._services = tuple(enumerate(s.handle for s in services))
+        self._takes = tuple(_taking(s) for s in subscriptions)
+        self._triggers = tuple(g.callback for g in guards)
         self._waitables = waitables
         events = sum(w.get_num_entities().num_events for w in waitables)
         sizes = len(subscriptions), len(guards), 0, 0, len(services), events
@@ -86,27 +89,40 @@ class _Wait:
         """Wait; call back for messages and guards; return whether anything else is ready."""
         ready = self._set
         ready.clear_entities()
-        for subscription in self._subscriptions.values():
-            ready.add_subscription(subscription.handle)
-        for service in self._services:
-            ready.add_service(service.handle)
-        for guard in self._guards.values():
-            ready.add_guard_condition(guard.handle)
+        for _, handle in self._subscriptions:
+            ready.add_subscription(handle)
+        for _, handle in self._services:
+            ready.add_service(handle)
+        for _, handle in self._guards:
+            ready.add_guard_condition(handle)
         for waitable in self._waitables:
             waitable.add_to_wait_set(ready)
         ready.wait(int(timeout_s * 1e9))
-        came = [self._subscriptions[p] for p in ready.get_ready_entities("subscription")]
-        fired = ready.get_ready_entities("guard_condition") if self._guards else ()
-        triggered = [self._guards[p] for p in fired]
-        rare = bool(self._services and ready.get_ready_entities("service"))
+        # All is looked at before anything is called: a callback may take the wait set's node apart.
+        came = [i for i, _ in self._subscriptions if ready.is_ready("subscription", i)]
+        fired = [i for i, _ in self._guards if ready.is_ready("guard_condition", i)]
+        rare = False
+        for i, _ in self._services:
+            rare |= ready.is_ready("service", i)
         # All are asked, since asking is what tells an event that it may be taken.
         for waitable in self._waitables:
             rare |= waitable.is_ready(ready)
-        for subscription in came:
-            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        for i in came:
+            take, kind, raw, callback, told = self._takes[i]
+            taken = take(kind, raw)
             if taken is not None:
-                subscription.callback(taken[0])
-        for guard in triggered:
+                callback(*taken[:told])
+        for i in fired:
             # Waiting takes the trigger back: an executor would not see it again.
-            guard.callback()
+            self._triggers[i]()
         return rare
+
+
+def _taking(subscription: Any) -> tuple[Any, ...]:
+    """What it takes to serve a subscription; the last is with how much of (message, info) it is called."""
+    callback, told = subscription.callback, 2
+    try:
+        inspect.signature(callback).bind(None, None)
+    except TypeError:
+        told = 1
+    return subscription.handle.take_message, subscription.msg_type, subscription.raw, callback, told

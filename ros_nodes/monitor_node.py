@@ -27,7 +27,7 @@ from edgeguard.monitor import Monitor, MonitorSettings, open_engines
 from edgeguard.rig_file import LoadedRig, load_rig
 from edgeguard.scene import Scene
 from edgeguard.types import Channel, Frame, Image
-from edgeguard.verdict import Verdict
+from edgeguard.verdict import Level, Verdict
 from ros_nodes import qos
 from ros_nodes.inputs import MonitorSubscriptions, radar_input
 from ros_nodes.lean_spin import lean_spin
@@ -39,7 +39,7 @@ from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs
-from ros_nodes.verdict_msg import frames_status, to_diagnostics, to_message
+from ros_nodes.verdict_msg import to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.025
@@ -54,6 +54,10 @@ SNAPSHOT_EVERY = 20
 
 FULL_COLLECTION_EVERY = 100
 """Verdicts between two collections of all garbage."""
+
+GIVE_WAY_S = 0.001
+"""For how long a worse verdict is left to those who act on it, before this process logs it and cleans up: on
+two cores its own work kept them waiting for as long."""
 
 
 MAX_TOLD = 20
@@ -162,9 +166,15 @@ class MonitorNode(ManagedNode):
         self._poll()
         if self._latest is not None and now_s - self._diagnosed_s >= DIAGNOSTICS_PERIOD_S:
             self._diagnosed_s = now_s
-            told = to_diagnostics(self._latest, source=self._name_in_full, now_ns=self.now_ns)
-            told.status.append(frames_status(self._name_in_full, self._frames.judged, self._frames.lost))
-            self._diagnostics.publish(told)
+            self._diagnostics.publish(
+                to_diagnostics(
+                    self._latest,
+                    source=self._name_in_full,
+                    now_ns=self.now_ns,
+                    judged=self._frames.judged,
+                    lost=self._frames.lost,
+                )
+            )
 
     @property
     def _detector(self) -> str:
@@ -239,11 +249,15 @@ class MonitorNode(ManagedNode):
         left_ns = frame.stamp_ns - self.now_ns + (deadline.latency_budget_ms - deadline.reserve_ms) * 1e6
         verdict = self._monitor.step(frame, deadline_ns=time.monotonic_ns() + int(left_ns))
         age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
+        inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
+        source, frame_id = self._name_in_full, self._frame_id
         self._verdicts.publish(
-            to_message(verdict, source=self._name_in_full, frame_id=self._frame_id, age_ms=age_ms)
+            to_message(verdict, source=source, frame_id=frame_id, age_ms=age_ms, inputs=inputs)
         )
         # A verdict is a sign of life as well.
         self._asserted_s = time.monotonic()
+        if verdict.level > (self._latest.level if self._latest is not None else Level.NOMINAL):
+            time.sleep(GIVE_WAY_S)
         self._latest = verdict
         self._after(frame, verdict, age_ms / 1e3)
 

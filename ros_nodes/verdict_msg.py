@@ -7,24 +7,22 @@ Its one status is the whole verdict: the `json` value is the very line that `eve
 
 from __future__ import annotations
 
-import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from edgeguard.errors import MessageError
 from edgeguard.verdict import SCHEMA, Alarm, Cause, Coverage, Level, Subject, SubjectKind, Verdict
+from ros_nodes.status_array import STALE, Status, status_level, write
 from ros_nodes.wire import Summary
 
 SUMMARY = "edgeguard: verdict"
 _KIND = "verdict"
-_STATUS = {
-    Level.NOMINAL: DiagnosticStatus.OK,
-    Level.CAUTION: DiagnosticStatus.WARN,
-    Level.FAIL_SAFE: DiagnosticStatus.ERROR,
-}
+_OK = status_level(Level.NOMINAL)
+_QUIET = Verdict(0, Level.NOMINAL).to_json().replace('"stamp_ns":0', '"stamp_ns":%d')
+"""What a monitor says nearly always: that nothing is wrong with the image."""
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -32,47 +30,48 @@ def to_time(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
-def status_level(level: Level) -> bytes:
-    """Return a level as `DiagnosticStatus` says it."""
-    return bytes(_STATUS[level])
-
-
-def to_message(verdict: Verdict, *, source: str, frame_id: str, age_ms: float) -> DiagnosticArray:
-    """Build the message of a verdict.
+def to_message(
+    verdict: Verdict, *, source: str, frame_id: str, age_ms: float, inputs: Mapping[str, list[float | None]]
+) -> bytes:
+    """Return the serialised message of a verdict.
 
     Args:
         verdict: what to tell.
         source: the monitor's fully qualified name.
         frame_id: the image's frame.
         age_ms: from the image's stamp to now, ms.
+        inputs: by stream, when its newest message was sent, had arrived and had been read: ms after the
+            image's stamp, None where the transport does not tell.
     """
-    msg = DiagnosticArray()
-    msg.header.stamp = to_time(verdict.stamp_ns)
-    msg.header.frame_id = frame_id
     worst = verdict.alarms[0] if verdict.alarms else None
     text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""
-    values = {"json": verdict.to_json(), "coverage": verdict.coverage_json(), "age_ms": f"{age_ms:.3f}"}
+    values = {
+        "json": verdict.to_json(),
+        "coverage": verdict.coverage_json(),
+        "age_ms": f"{age_ms:.3f}",
+        "inputs_ms": json.dumps(inputs),
+    }
     message = f"{verdict.level.name} {text}".rstrip()
-    msg.status = [_status(SUMMARY, verdict.level, message, source, values)]
-    return msg
+    status = Status(status_level(verdict.level), SUMMARY, message, source, values)
+    return write([status], verdict.stamp_ns, frame_id)
 
 
-def to_diagnostics(verdict: Verdict, *, source: str, now_ns: int) -> DiagnosticArray:
-    """Build one status a check for `/diagnostics`, named `node: check` (REP 107), stamped with the clock."""
+def to_diagnostics(verdict: Verdict, *, source: str, now_ns: int, judged: int, lost: int) -> bytes:
+    """Return the serialised message for `/diagnostics`: one status a check, named `node: check` (REP 107).
+
+    Args:
+        verdict: the latest.
+        source: the monitor's fully qualified name.
+        now_ns: the clock: the message's stamp.
+        judged: frames so far.
+        lost: frames that their stamps say never came; they must not pass for healthy silence.
+    """
     node = source.rsplit("/", 1)[-1]
-    msg = DiagnosticArray()
-    msg.header.stamp = to_time(now_ns)
-    msg.status = [
-        _check(node, name, coverage, verdict, source) for name, coverage in verdict.coverage.items()
-    ]
-    return msg
-
-
-def frames_status(source: str, judged: int, lost: int) -> DiagnosticStatus:
-    """Build the status that counts frames: lost ones must not pass for healthy silence."""
-    values = {"judged": str(judged), "lost": str(lost)}
-    node = source.rsplit("/", 1)[-1]
-    return _status(f"{node}: frames", Level.NOMINAL, f"{judged} judged, {lost} lost", source, values)
+    statuses = [_check(node, name, coverage, verdict, source) for name, coverage in verdict.coverage.items()]
+    frames = {"judged": str(judged), "lost": str(lost)}
+    text = f"{judged} judged, {lost} lost"
+    statuses.append(Status(status_level(Level.NOMINAL), f"{node}: frames", text, source, frames))
+    return write(statuses, now_ns)
 
 
 def from_message(msg: Any) -> Verdict:
@@ -102,6 +101,8 @@ def from_summary(summary: Summary, *, whole: bool = True) -> Verdict:
     if summary.name != SUMMARY:
         raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
     told = summary.values
+    if not whole and summary.level == _OK and told.get("json") == _QUIET % summary.stamp_ns:
+        return Verdict(summary.stamp_ns, Level.NOMINAL)
     try:
         values = json.loads(told["json"])
         beside = json.loads(told["coverage"]) if whole else {"coverage": {}, "stage_ms": {}}
@@ -122,35 +123,18 @@ def from_summary(summary: Summary, *, whole: bool = True) -> Verdict:
     return verdict
 
 
-def _check(node: str, name: str, coverage: Coverage, verdict: Verdict, source: str) -> DiagnosticStatus:
+def _check(node: str, name: str, coverage: Coverage, verdict: Verdict, source: str) -> Status:
     counts = coverage.to_dict()
     alarms = [a for a in verdict.alarms if a.check == name]
-    level = max((a.level for a in alarms), default=Level.NOMINAL)
+    level = status_level(max((a.level for a in alarms), default=Level.NOMINAL))
     text = alarms[0].reason if alarms else ", ".join(f"{n} {k}" for k, n in counts.items() if n)
     values = {k: str(n) for k, n in counts.items()}
     if name in verdict.stage_ms:
         values["ms"] = f"{verdict.stage_ms[name]:.3f}"
-    status = _status(f"{node}: {name}", level, text or "nothing to look at", source, values)
     if not alarms and not coverage.passed and (coverage.unobservable or coverage.skipped):
         # Unobservable is never pass.
-        status.level = DiagnosticStatus.STALE
-    return status
-
-
-def _status(name: str, level: Level, text: str, source: str, values: dict[str, str]) -> DiagnosticStatus:
-    return DiagnosticStatus(
-        level=status_level(level),
-        name=name,
-        message=text,
-        hardware_id=source,
-        values=[_pair(k, v) if len(v) < 4 else KeyValue(key=k, value=v) for k, v in values.items()],
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def _pair(key: str, value: str) -> KeyValue:
-    """A pair that comes again and again, as small counts do; nobody changes it."""
-    return KeyValue(key=key, value=value)
+        level = STALE
+    return Status(level, f"{node}: {name}", text or "nothing to look at", source, values)
 
 
 def _alarm(values: dict[str, Any]) -> Alarm:

@@ -174,6 +174,26 @@ def test_malformed_and_lost_monitors_trip_at_once(what: str) -> None:
     assert decision.stop
 
 
+@pytest.mark.parametrize("sender", ["", "nobody"])
+def test_nonsense_of_an_unknown_sender_stops_until_every_monitor_has_spoken_again(sender: str) -> None:
+    drive = Drive(FailSafeSettings(clear_after_s=0.5))
+    assert "not JSON" in str(drive.failsafe.malformed("not JSON", drive.now, sender).standing[0])
+    drive.say(source="front")
+    assert not drive.say(source="rear").stop
+    drive.wait(50)
+    decision = drive.failsafe.malformed("not JSON", drive.now, sender)
+    assert decision.stop and decision.trouble.reason is Reason.MALFORMED
+    assert [t.source for t in decision.standing] == ["front", "rear"]
+    for _ in range(8):
+        drive.wait(100)
+        assert drive.say(source="front").stop
+    for _ in range(8):
+        drive.wait(100)
+        drive.say(source="front")
+        decision = drive.say(source="rear")
+    assert not decision.stop
+
+
 def test_a_loss_without_a_name_is_held_against_the_monitor_silent_for_longest() -> None:
     failsafe = FailSafe(FailSafeSettings(), now_ns=0)
     assert failsafe.lost(0).startup

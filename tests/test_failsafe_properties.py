@@ -70,9 +70,11 @@ class FailSafeMachine(RuleBasedStateMachine):
     @rule(source=NAMES, lost=st.booleans())
     def transport_fails(self, source: str, lost: bool) -> None:
         self._pass_time()
-        self.log.append(Heard(self.now, source, False))
-        self.fresh.setdefault(source, self.now)
+        # Nonsense under a name that nobody knows is held against all.
+        stray = not lost and source not in self.fresh
+        self.log.append(Heard(self.now, "" if stray else source, False))
         if lost:
+            self.fresh.setdefault(source, self.now)
             decision = self.failsafe.lost(self.now, source)
         else:
             decision = self.failsafe.malformed("not JSON", self.now, source)

@@ -79,6 +79,7 @@ class Heard(NamedTuple):
     level: str
     age_ms: float
     step_ms: float
+    inputs_ms: dict[str, list[float | None]]
 
 
 class Change(NamedTuple):
@@ -137,7 +138,9 @@ class Ears:
         left, arrived = info["source_timestamp"], info["received_timestamp"]
         with self.changed:
             if line["has_image"]:
-                self.verdicts.append(Heard(left, arrived, line["stamp_ns"], line["level"], age_ms, step_ms))
+                inputs = json.loads(told["inputs_ms"])
+                verdict = Heard(left, arrived, line["stamp_ns"], line["level"], age_ms, step_ms, inputs)
+                self.verdicts.append(verdict)
                 if age_ms > BUDGET_MS:
                     self.late.append(arrived)
             self.changed.notify_all()
@@ -275,6 +278,7 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
         "alarm_ms": spread(latency),
         "alarm_stages_ms": {stage: spread(values) for stage, values in stages.items()},
         "verdict_ms": spread(ages),
+        "verdict_stages_ms": _timeline(ears.verdicts[first:]),
         "verdicts_late": len(ears.late) - late,
         "late_and_not_reported": ears.unreported(late),
         "released_in_a_fault": released,
@@ -296,6 +300,22 @@ def _stages(verdict: Heard, change: Change) -> dict[str, float]:
         "fail_safe": (change.left_ns - verdict.left_ns) / 1e6,
         "stop_arrives": (change.arrived_ns - change.left_ns) / 1e6,
     }
+
+
+def _timeline(verdicts: list[Heard]) -> dict[str, dict[str, float | int]]:
+    """When what had happened to a frame, ms after its image's stamp; what a stream's publisher takes to come
+    to it is the vehicle's own."""
+    stages: dict[str, list[float]] = {}
+    for v in verdicts:
+        for stream, times in v.inputs_ms.items():
+            for what, ms in zip(("sent", "arrived", "read"), times, strict=True):
+                if ms is not None:
+                    stages.setdefault(f"{stream}_{what}", []).append(ms)
+        stages.setdefault("all_is_there", []).append(v.age_ms - v.step_ms)
+        stages.setdefault("judged", []).append(v.age_ms)
+        stages.setdefault("verdict_left", []).append((v.left_ns - v.stamp_ns) / 1e6)
+        stages.setdefault("verdict_arrived", []).append((v.arrived_ns - v.stamp_ns) / 1e6)
+    return {stage: spread(values) for stage, values in stages.items()}
 
 
 def deaths(bench: Bench, times: int) -> dict[str, Any]:

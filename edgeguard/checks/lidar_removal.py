@@ -8,6 +8,8 @@ size. A hole as large as a body that opened between two sweeps, where directions
 score; it is followed for as long as it stays open. A second score needs no hole: a track that camera and
 LiDAR both held, and that goes from both in one moment with nothing before it. Sensors lapse, but not
 together: a body that leaves is hidden by another, leaves over the image's side, or is still there for one.
+So what is erased with the road behind it forged is told too, but only what both had held: nothing tells what
+neither ever saw.
 
 Unobservable: no ground seen, above the horizon, beyond range, beside the corridor ahead, in rows that the
 LiDAR does not reach or that a wet road empties. For tracks: held by one sensor only, hidden, few returns, at
@@ -21,6 +23,7 @@ this is, without its need of a detector's box.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -31,6 +34,7 @@ from pydantic import Field
 
 from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.sight import CELL_PX, Sight
@@ -42,12 +46,11 @@ _SUBJECT = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _OPENED = 7.5
 _STANDING = 1.0
 _VANISHED = 8.0
-# Cells looked at together: single rays go astray, and sparse rows give less than one return a cell.
-_WINDOW = 3
+# Of three by three cells: single rays go astray, and sparse rows give less than one return a cell.
 _MIN_EXPECTED = 4.0
 _MEMORY_SWEEPS = 3
-# A window that reaches over a hole's rim is not empty: the foot lies lower than the last empty cell.
-_RIM = _WINDOW // 2
+# A cell whose neighbours reach over a hole's rim is not empty: the foot lies lower than the last empty one.
+_RIM = 1
 
 
 class LidarRemovalSettings(Settings):
@@ -130,16 +133,10 @@ class LidarRemoval:
         """Return the strangest hole in the corridor of a new sweep, and remember which have opened."""
         assert scene.rig is not None and scene.ground is not None
         s, k, (a, b, c) = self.settings, scene.rig.camera.k, scene.ground.plane
-        window = (_WINDOW, _WINDOW)
-        area = float(_WINDOW * _WINDOW)
-        expected = np.broadcast_to(usual[:, None], now.count.shape).astype(np.float32)
-        expected = cv2.blur(expected, window, borderType=cv2.BORDER_REPLICATE) * area
-        found = cv2.blur(now.count.astype(np.float32), window, borderType=cv2.BORDER_REPLICATE) * area
-        empty = ((found <= s.empty * expected) & (expected >= _MIN_EXPECTED)).astype(np.uint8)
         # Rows whose directions meet the road within range.
-        v = (np.arange(len(usual)) + 0.5) * CELL_PX
-        drop = (v - k[1, 2]) / k[1, 1] - b
-        empty[drop < c / (1.5 * s.max_range_m)] = 0
+        drop = b + c / (1.5 * s.max_range_m)
+        first = math.ceil((k[1, 2] + drop * k[1, 1]) / CELL_PX - 0.5)
+        empty = loops.empty_cells(now.count, usual, first, s.empty, _MIN_EXPECTED)
         was_open, self._opened = self._opened, np.zeros_like(empty)
         if self._before and self._before[0].shape != empty.shape:
             self._before.clear()

@@ -29,7 +29,7 @@ from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
-from edgeguard.types import F32, F64, I64, U8, Channel
+from edgeguard.types import F32, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
 _CELL = 4
@@ -83,7 +83,7 @@ class PatchSaliency:
         energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
         if len(rows):
             cells = colour_energy(half)
-            usual = loops.outside(cells, _windows(cells, t.xyxy[scene.asserted]))
+            usual = loops.outside(cells, t.xyxy[scene.asserted], _CELL_PX)
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             if middle >= s.min_colour:
                 level = loops.patch_energy(cells, t.xyxy[rows], _CELL_PX, s.share, _MIN_CELLS)
@@ -118,13 +118,3 @@ def colour_energy(half: U8) -> F32:
     whole = half[: 2 * rows, : 2 * columns]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     return loops.colour_cells(np.asarray(small, np.uint8), _CELL)
-
-
-def _windows(cells: F32, xyxy: F64) -> I64:
-    """Return (N, 4) first row, end row, first and end column of the cells that boxes touch; at least one."""
-    rows, columns = cells.shape
-    first = np.floor(xyxy[:, :2] / _CELL_PX).astype(np.int64)
-    last = np.ceil(xyxy[:, 2:] / _CELL_PX).astype(np.int64)
-    most = np.array([columns, rows])
-    low, high = np.minimum(np.maximum(first, 0), most - 1), np.maximum(np.minimum(last, most), 1)
-    return np.column_stack([low[:, 1], high[:, 1], low[:, 0], high[:, 0]])

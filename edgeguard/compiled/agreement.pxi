@@ -129,8 +129,10 @@ def objects_in_view(scene, settings):
     seen = scene.objects
     cdef const double[:, :] box = scene.object_boxes, uncut = seen.xyxy, center = seen.center
     cdef const double[:, ::1] occluders = scene.occluders
-    cdef const double[:] probability = seen.probability, bottom = seen.bottom
+    cdef const double[:] occluder_range = scene.occluder_range, held_s = scene.camera_held_s
+    cdef const double[:] probability = seen.probability, bottom = seen.bottom, boxed = scene.pairing.boxed
     cdef const unsigned char[:] matched = flags(seen.matched), is_new = flags(seen.is_new)
+    cdef bint classified = scene.objects_are_classified
     cdef double min_probability = settings.min_probability, border = settings.edge_px
     cdef double width = scene.image_size[0] if scene.image_size else 0.0, own, most
     cdef Py_ssize_t m = box.shape[0], i, j
@@ -138,10 +140,16 @@ def objects_in_view(scene, settings):
     cdef double[::1] h = hidden, v = visible
     cdef unsigned char[::1] f = fresh.view(np.uint8)
     for i in range(m):
-        own, most = larger(area_of(box, i), 1e-9), row_covered(box, i, occluders)
+        own, most = larger(area_of(box, i), 1e-9), 0.0
+        for j in range(occluders.shape[0]):
+            # Where LiDAR has told which of both is nearer, the lower edge need not.
+            if not occluder_range[j] > center[i, 2] - 0.5:
+                most = larger(most, row_covered(box, i, occluders[j:j + 1]))
         for j in range(m):
-            # What is likelier not there hides nothing.
-            if matched[j] and probability[j] >= 0.6 and center[j, 2] < center[i, 2] - 1.0:
+            # What is likelier not there hides nothing, nor what the camera would have a class for and never saw.
+            if not (matched[j] and probability[j] >= 0.6 and center[j, 2] < center[i, 2] - 1.0):
+                continue
+            if held_s[j] > 0 or boxed[j] > 0 or not classified:
                 most = larger(most, common(box, i, box, j) / own)
         h[i] = most
         own = area_of(uncut, i)

@@ -48,14 +48,47 @@ def content(const unsigned char[:, ::1] pixels, Py_ssize_t size, double flat, in
 @cython.boundscheck(False)
 def coarser(const float[:, :] near, Py_ssize_t size):
     """Return the least value of each block of size x size cells, the last ones smaller."""
-    cdef Py_ssize_t rows = (near.shape[0] + size - 1) // size, columns = (near.shape[1] + size - 1) // size, i, j
+    cdef Py_ssize_t rows = (near.shape[0] + size - 1) // size, columns = (near.shape[1] + size - 1) // size, i, j, b
+    cdef float least
     out = np.full((rows, columns), np.inf, np.float32)
     cdef float[:, ::1] o = out
     for i in range(near.shape[0]):
-        for j in range(near.shape[1]):
-            if near[i, j] < o[i // size, j // size]:
-                o[i // size, j // size] = near[i, j]
+        for b in range(columns):
+            least = o[i // size, b]
+            for j in range(b * size, min((b + 1) * size, near.shape[1])):
+                least = near[i, j] if near[i, j] < least else least
+            o[i // size, b] = least
     return out
+
+
+@cython.boundscheck(False)
+def empty_cells(const long long[:, :] count, const float[:] usual, Py_ssize_t first, double share, double least):
+    """Return (R, C) uint8: 1 where a cell and its eight neighbours hold hardly a return.
+
+    Beyond the border lies what lies at it.
+
+    Args:
+        count: (R, C) returns per cell.
+        usual: (R,) returns that a cell of each row gives where rays come back.
+        first: row above which no cell counts as empty.
+        share: of the usual returns, up to which they are hardly any.
+        least: usual returns of the nine below which nothing can be told.
+    """
+    cdef Py_ssize_t rows = count.shape[0], columns = count.shape[1], i, j, up, down
+    empty, column = np.zeros((rows, columns), np.uint8), np.empty(columns, np.int64)
+    cdef unsigned char[:, ::1] e = empty
+    cdef long long[::1] c = column
+    cdef double expected
+    for i in range(max(first, 0), rows):
+        up, down = max(i - 1, 0), min(i + 1, rows - 1)
+        expected = 3.0 * (<double> usual[up] + usual[i] + usual[down])
+        if expected < least:
+            continue
+        for j in range(columns):
+            c[j] = count[up, j] + count[i, j] + count[down, j]
+        for j in range(columns):
+            e[i, j] = c[max(j - 1, 0)] + c[j] + c[min(j + 1, columns - 1)] <= share * expected
+    return empty
 
 
 @cython.boundscheck(False)
@@ -125,6 +158,61 @@ def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
 
 
 @cython.boundscheck(False)
+def sobel(const unsigned char[:, ::1] pixels, bint down):
+    """Return (H, W) float32 magnitudes of the 3 x 3 Sobel derivative, and (H,) their means by row.
+
+    Args:
+        pixels: (H, W) uint8, at least 2 x 2. Its border is taken to be mirrored (without repeating the rim).
+        down: along columns rather than along rows.
+    """
+    cdef Py_ssize_t h = pixels.shape[0], w = pixels.shape[1], i, j
+    strength, mean = np.empty((h, w), np.float32), np.empty(h)
+    cdef float[:, ::1] o = strength
+    cdef double[::1] m = mean
+    # A row smoothed, or taken the difference of, down the columns; with what mirrors its ends.
+    cdef int[::1] line = np.empty(w + 2, np.int32)
+    cdef const unsigned char* here
+    cdef const unsigned char* above
+    cdef const unsigned char* below
+    cdef int* x = &line[1]
+    cdef float* y
+    cdef int total
+    for i in range(h):
+        here, y = &pixels[i, 0], &o[i, 0]
+        above, below = &pixels[i - 1 if i > 0 else 1, 0], &pixels[i + 1 if i < h - 1 else h - 2, 0]
+        if down:
+            for j in range(w):
+                x[j] = below[j] - above[j]
+        else:
+            for j in range(w):
+                x[j] = above[j] + 2 * here[j] + below[j]
+        line[0], line[w + 1] = x[1], x[w - 2]
+        if down:
+            for j in range(w):
+                y[j] = abs(x[j - 1] + 2 * x[j] + x[j + 1])
+        else:
+            for j in range(w):
+                y[j] = abs(x[j + 1] - x[j - 1])
+        total = 0
+        for j in range(w):
+            total += <int> y[j]
+        m[i] = <double> total / w
+    return strength, mean
+
+
+@cython.boundscheck(False)
+def bounded_share(float[:, ::1] strength, const double[:] usual, float most):
+    """Divide each row of a picture by what is usual in it, in place; no pixel becomes more than `most`."""
+    cdef Py_ssize_t i, j
+    cdef float u
+    for i in range(strength.shape[0]):
+        u = <float> usual[i]
+        for j in range(strength.shape[1]):
+            strength[i, j] = strength[i, j] / u
+            strength[i, j] = strength[i, j] if strength[i, j] < most else most
+
+
+@cython.boundscheck(False)
 def changed_share(const float[:, :] now, const float[:, :] before, double ratio, Py_ssize_t least):
     """Return the share of cells whose range changed by more than `ratio`, of those known in both; NaN where
     fewer than `least` are."""
@@ -186,8 +274,7 @@ def top_rims(
     cdef long long[:, ::1] o = at
     cdef float near, far
     for i in range(cell.shape[0]):
-        if height[i] > least and z[i] == flat[cell[i]]:
-            stands[cell[i]] = 1
+        stands[cell[i]] |= (height[i] > least) & (z[i] == flat[cell[i]])
     for i in range(1, rows):
         for j in range(columns):
             near, far = nearest[i, j], nearest[i - 1, j]
@@ -495,26 +582,35 @@ def alignment(const float[:, ::1] picture, const long long[:, :] at, const long 
 
 
 @cython.boundscheck(False)
-def outside(const float[:, :] cells, const long long[:, :] windows):
-    """Return, ascending, the cells that no window holds.
+def outside(const float[:, :] cells, const double[:, :] boxes, double cell_px):
+    """Return, ascending, the cells that no box touches.
 
     Args:
-        cells: (R, C).
-        windows: (N, 4) first row, end row, first column, end column; within the cells.
+        cells: (R, C) square cells of the image.
+        boxes: (N, 4) pixels; each touches one cell at least, the nearest where it lies outside.
+        cell_px: side of a cell, pixels.
     """
-    cdef Py_ssize_t i, a, b, n = 0
-    taken, left = np.zeros((cells.shape[0], cells.shape[1]), np.uint8), np.empty(cells.size, np.float32)
+    cdef Py_ssize_t rows = cells.shape[0], columns = cells.shape[1], i, a, b, n = 0, left, right
+    taken, free = np.zeros((rows, columns), np.uint8), np.empty(rows * columns, np.float32)
     cdef unsigned char[:, ::1] t = taken
-    cdef float[::1] o = left
-    for i in range(windows.shape[0]):
-        for a in range(windows[i, 0], windows[i, 1]):
-            for b in range(windows[i, 2], windows[i, 3]):
+    cdef float[::1] o = free
+    for i in range(boxes.shape[0] if rows and columns else 0):
+        left, right = _first_cell(boxes[i, 0] / cell_px, columns), _end_cell(boxes[i, 2] / cell_px, columns)
+        for a in range(_first_cell(boxes[i, 1] / cell_px, rows), _end_cell(boxes[i, 3] / cell_px, rows)):
+            for b in range(left, right):
                 t[a, b] = 1
-    for a in range(cells.shape[0]):
-        for b in range(cells.shape[1]):
-            if not t[a, b]:
-                o[n] = cells[a, b]
-                n += 1
-    left = left[:n]
-    left.sort()
-    return left
+    for a in range(rows):
+        for b in range(columns):
+            o[n] = cells[a, b]
+            n += not t[a, b]
+    free = free[:n]
+    free.sort()
+    return free
+
+
+cdef inline Py_ssize_t _first_cell(double at, Py_ssize_t count):
+    return <Py_ssize_t> min(max(floor(at), 0.0), count - 1.0)
+
+
+cdef inline Py_ssize_t _end_cell(double at, Py_ssize_t count):
+    return <Py_ssize_t> max(min(ceil(at), <double> count), 1.0)

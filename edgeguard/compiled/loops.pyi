@@ -12,7 +12,9 @@ from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import Tracks
-from edgeguard.types import F32, F64, I64, U8
+from edgeguard.tracking.kalman import Slots
+from edgeguard.tracking.lidar import LidarBoxes
+from edgeguard.types import F32, F64, I64, U8, Detections
 
 _Index = NDArray[np.intp]
 _I32 = NDArray[np.int32]
@@ -23,38 +25,6 @@ def area(boxes: F64) -> F64: ...
 def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
-def kalman_predict(
-    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, dt: float, acceleration_sigma: F64
-) -> None: ...
-def kalman_update(
-    position: F64, velocity: F64, pp: F64, pv: F64, vv: F64, slots: _Index, measured: F64, sigma: F64
-) -> tuple[F64, F64]: ...
-def camera_cost(
-    predicted: F64,
-    log_height: F64,
-    group: I64,
-    share: F64,
-    boxes: F64,
-    box_group: I64,
-    box_share: F64,
-    min_iou: float,
-    max_change: float,
-    other_class: float,
-    apart: float,
-) -> F64: ...
-def lidar_cost(
-    position: F64,
-    width: F64,
-    reach: F64,
-    label: I64,
-    place: F64,
-    size: F64,
-    new_label: I64,
-    group: I64,
-    alone: float,
-    apart: float,
-) -> F64: ...
-def hulls(corners: F64, center: F64, k: F64) -> F64: ...
 def corners(center: F64, size: F64, orientation: F64, matrix: F64) -> tuple[F64, F64, F64]: ...
 def rivals(
     track_id: I64,
@@ -124,6 +94,72 @@ def gather(
     threshold: float,
 ) -> tuple[F64, I64, U8, int]: ...
 
+# trackers.pxi
+FILTER: int
+FOLLOWED: int
+BODY: int
+
+def kalman_predict(bank: F64, slots: _Index, dt: float, acceleration_sigma: F64) -> None: ...
+def kalman_update(bank: F64, slots: _Index, measured: F64, sigma: F64) -> tuple[F64, F64]: ...
+def survivors(followed: I64, slots: _Index, stamp_ns: int, dt: float, max_coast_s: float) -> _Index: ...
+def camera_predict(bank: F64, followed: I64, slots: _Index, before_ns: int, dt: float) -> None: ...
+def predicted_boxes(bank: F64, slots: _Index) -> F64: ...
+def camera_correct(bank: F64, followed: I64, slots: _Index, rows: _Index, boxes: F64) -> tuple[F64, F64]: ...
+def camera_see(
+    followed: I64, looks: F64, slots: _Index, stamp_ns: int, score: F64, label: I64, boxes: F64
+) -> None: ...
+def camera_tracks(
+    bank: F64, followed: I64, looks: F64, slots: _Index, detection: I64, stamp_ns: int, first_new: int
+) -> tuple[I64, I64, I64, F64, F64, F64, F64, F64, F64, F64, _Bool, _Bool]: ...
+def camera_cost(
+    predicted: F64,
+    bank: F64,
+    followed: I64,
+    slots: _Index,
+    boxes: F64,
+    label: I64,
+    dt: float,
+    min_iou: float,
+    apart: float,
+) -> F64: ...
+def lidar_predict(bank: F64, slots: _Index, dt: float) -> None: ...
+def lidar_cost(
+    bank: F64,
+    followed: I64,
+    body: F64,
+    slots: _Index,
+    measured: LidarBoxes,
+    index: _Index,
+    gate: float,
+    speed: float,
+    dt: float,
+    alone: float,
+    apart: float,
+) -> F64: ...
+def lidar_see(
+    bank: F64,
+    followed: I64,
+    body: F64,
+    corner: F64,
+    slots: _Index,
+    measured: LidarBoxes,
+    index: _Index,
+    stamp_ns: int,
+    begun: bool,
+) -> None: ...
+def lidar_objects(
+    bank: F64,
+    followed: I64,
+    body: F64,
+    corner: F64,
+    slots: _Index,
+    camera: F64,
+    stamp_ns: int,
+    first_new: int,
+) -> tuple[I64, I64, I64, I64, I64, F64, F64, F64, F64, F64, F64, F64, F64, _Bool, _Bool]: ...
+def usable(boxes: F64, score: F64, label: I64, low: float) -> I64: ...
+def believable(detections: Detections, low: float) -> F64: ...
+
 # tracks.pxi
 def covered(boxes: F64, by: F64) -> F64: ...
 def views(
@@ -133,7 +169,7 @@ def views(
     apart_s: F64,
     dt: float,
     asserted_from: float,
-) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64]: ...
+) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64, Slots]: ...
 
 # habits.pxi
 MIN_OVERLAP: float
@@ -235,6 +271,7 @@ def occupy(
     columns: int,
     rows: int,
 ) -> tuple[U8, _Index, _I32]: ...
+def components(grid: U8) -> tuple[_I32, int]: ...
 def bodies(
     xyz: F32, u: F32, v: F32, height: F32, index: _Index, place: _I32, label: _I32, labels: int, least: int
 ) -> tuple[F64, F64, F64, F64, I64]: ...
@@ -266,8 +303,11 @@ def expected_returns(boxes: F64, density: F64, row_px: float, width: float) -> F
 # images.pxi
 def content(pixels: U8, size: int, flat: float, dark: int, bright: int) -> tuple[float, float, float]: ...
 def coarser(near: F32, size: int) -> F32: ...
+def empty_cells(count: I64, usual: F32, first: int, share: float, least: float) -> U8: ...
 def torn_share(near: F32, far: F32, count: I64, width: int, least: int, ratio: float) -> float: ...
 def colour_cells(bgr: U8, size: int) -> F32: ...
+def sobel(pixels: U8, down: bool) -> tuple[F32, F64]: ...
+def bounded_share(strength: F32, usual: F64, most: float) -> None: ...
 def changed_share(now: F32, before: F32, ratio: float, least: int) -> float: ...
 def side_rims(nearest: F32, reach: float, ratio: float, across: int, down: int, step: int) -> I64: ...
 def top_rims(
@@ -298,7 +338,7 @@ def flow_surprisal(
 ) -> F64: ...
 def patch_energy(cells: F32, boxes: F64, cell_px: float, share: float, least: int) -> F64: ...
 def alignment(picture: F32, at: I64, shifts: I64, weak: float) -> tuple[F64, int]: ...
-def outside(cells: F32, windows: I64) -> F32: ...
+def outside(cells: F32, boxes: F64, cell_px: float) -> F32: ...
 
 # rendering.pxi
 def paint(

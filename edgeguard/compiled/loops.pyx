@@ -17,6 +17,7 @@ cdef const double[::1] MAX_SPEED = objects.MAX_SPEED, MAX_ACCELERATION = objects
 cdef const unsigned char[::1] RIGID = objects.RIGID.view(np.uint8), SOLID = objects.SOLID.view(np.uint8)
 
 include "objects.pxi"
+include "trackers.pxi"
 include "tracks.pxi"
 include "habits.pxi"
 include "agreement.pxi"

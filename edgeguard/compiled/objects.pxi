@@ -85,45 +85,6 @@ def iou(const double[:, :] a, const double[:, :] b):
     return out
 
 
-def kalman_predict(
-    double[:, ::1] position, double[:, ::1] velocity, double[:, ::1] pp, double[:, ::1] pv, double[:, ::1] vv,
-    const Py_ssize_t[:] slots, double dt, const double[:, :] acceleration_sigma,
-):
-    cdef Py_ssize_t i, s, a
-    cdef double q
-    for i in range(slots.shape[0]):
-        s = slots[i]
-        for a in range(position.shape[1]):
-            q = acceleration_sigma[i, a] * acceleration_sigma[i, a] * dt
-            position[s, a] += dt * velocity[s, a]
-            pp[s, a] += 2 * dt * pv[s, a] + dt * dt * vv[s, a] + q * (dt * dt) / 3
-            pv[s, a] += dt * vv[s, a] + q * dt / 2
-            vv[s, a] += q
-
-
-def kalman_update(
-    double[:, ::1] position, double[:, ::1] velocity, double[:, ::1] pp, double[:, ::1] pv, double[:, ::1] vv,
-    const Py_ssize_t[:] slots, const double[:, :] measured, const double[:, :] sigma,
-):
-    residual = np.empty((slots.shape[0], position.shape[1]))
-    variance = np.empty((slots.shape[0], position.shape[1]))
-    cdef double[:, ::1] r = residual, v = variance
-    cdef Py_ssize_t i, s, a
-    cdef double gain_p, gain_v
-    for i in range(slots.shape[0]):
-        s = slots[i]
-        for a in range(position.shape[1]):
-            r[i, a] = measured[i, a] - position[s, a]
-            v[i, a] = pp[s, a] + sigma[i, a] * sigma[i, a]
-            gain_p, gain_v = pp[s, a] / v[i, a], pv[s, a] / v[i, a]
-            position[s, a] += gain_p * r[i, a]
-            velocity[s, a] += gain_v * r[i, a]
-            vv[s, a] -= gain_v * pv[s, a]
-            pv[s, a] *= 1 - gain_p
-            pp[s, a] *= 1 - gain_p
-    return residual, variance
-
-
 cdef double[:, ::1] _grown(const double[:, :] boxes, const double[:] share):
     cdef double[:, ::1] o = np.empty((boxes.shape[0], 4))
     cdef Py_ssize_t i
@@ -135,108 +96,31 @@ cdef double[:, ::1] _grown(const double[:, :] boxes, const double[:] share):
     return o
 
 
-def camera_cost(
-    const double[:, :] predicted, const double[:] log_height, const long long[:] group, const double[:] share,
-    const double[:, :] boxes, const long long[:] box_group, const double[:] box_share,
-    double min_iou, double max_change, double other_class, double apart,
+cdef void hull(
+    const double[:, :, :] corners, Py_ssize_t c, const double[:, :] center, Py_ssize_t i, const double[:, :] k,
+    double[:, ::1] out,
 ):
-    """Return (N, D) what it costs that a detection is a track: `apart` where it is another thing.
+    """Write into row `i` of `out` the box in the image around 8 corners, given from a centre; NaN where a corner is
+    not 0.3 m ahead.
 
-    Args:
-        predicted: (N, 4) where the tracks should be.
-        log_height: (N,) ln of their heights.
-        group: (N,) their class groups.
-        share: (N,) of their size by which they are grown before they are compared.
-        boxes: (D, 4) the detections.
-        box_group: (D,) their class groups.
-        box_share: (D,) as `share`.
-        min_iou: overlap below which a pair is apart.
-        max_change: change of ln height from which it is.
-        other_class: price of another class group.
-        apart: price of a pair that is apart.
+    Distortion is left out: outside the image its polynomial means nothing, and inside it moves a box's edge by less
+    than the detector's own noise.
     """
-    cdef Py_ssize_t n = predicted.shape[0], d = boxes.shape[0], i, j
-    cost = np.empty((n, d))
-    cdef double[:, ::1] o = cost, a = _grown(predicted, share), b = _grown(boxes, box_share)
-    cdef double own, both, iou, change
-    cdef double[::1] height = np.empty(d)
-    for j in range(d):
-        height[j] = log(larger(boxes[j, 3] - boxes[j, 1], 1.0))
-    for i in range(n):
-        own = area_of(a, i)
-        for j in range(d):
-            both = common(a, i, b, j)
-            iou = both / union_of(own, area_of(b, j), both)
-            change = fabs(log_height[i] - height[j])
-            if iou >= min_iou and change < max_change:
-                o[i, j] = 1.0 - iou + (other_class if group[i] != box_group[j] else 0.0) + change
-            else:
-                o[i, j] = apart
-    return cost
-
-
-def lidar_cost(
-    const double[:, :] position, const double[:] width, const double[:] reach, const long long[:] label,
-    const double[:, :] place, const double[:, :] size, const long long[:] new_label, const long long[:] group,
-    double alone, double apart,
-):
-    """Return (N, M + N) what it costs that a measurement is an object; the last N columns: that none is.
-
-    Args:
-        position: (N, 2) x, z where objects should be, metres.
-        width: (N,) their extent seen from above, metres.
-        reach: (N,) distance at which a measurement is another object's, metres, without what follows.
-        label: (N,) class numbers, -1 unknown.
-        place: (M, 3) centres of the measurements, metres.
-        size: (M, 3) their sizes, metres.
-        new_label: (M,) class numbers, -1 unknown.
-        group: class number to class group.
-        alone: price of staying without a measurement.
-        apart: price of a pair that is apart.
-    """
-    cdef Py_ssize_t n = position.shape[0], m = place.shape[0], i, j
-    cost = np.empty((n, m + n))
-    cdef double[:, ::1] o = cost
-    cdef double distance, drift
-    cdef bint other
-    for i in range(n):
-        for j in range(m):
-            distance = hypot(place[j, 0] - position[i, 0], place[j, 2] - position[i, 1])
-            # Sizes of clusters jump as parts come into view: half their difference may be displacement.
-            drift = 0.5 * fabs(hypot(size[j, 0], size[j, 2]) - width[i])
-            if distance < reach[i] + smaller(drift, 2.0):
-                other = label[i] >= 0 and new_label[j] >= 0 and group[label[i]] != group[new_label[j]]
-                # Among neighbours, the one of about its own size: a cluster's crumbs are not the cluster.
-                o[i, j] = distance + (1.0 if other else 0.0) + 0.5 * drift
-            else:
-                o[i, j] = apart
-        for j in range(n):
-            o[i, m + j] = alone
-    return cost
-
-
-def hulls(const double[:, :, :] corners, const double[:, :] center, const double[:, :] k):
-    """Return (N, 4) boxes in the image around (N, 8, 3) corners, given from (N, 3) centres; NaN where a
-    corner is not 0.3 m ahead."""
-    out = np.empty((corners.shape[0], 4))
-    cdef double[:, ::1] o = out
-    cdef Py_ssize_t i, c
+    cdef Py_ssize_t j
     cdef double z, u, v
-    for i in range(corners.shape[0]):
-        for c in range(corners.shape[1]):
-            z = center[i, 2] + corners[i, c, 2]
-            if not z > 0.3:
-                o[i, 0] = o[i, 1] = o[i, 2] = o[i, 3] = NAN
-                break
-            u = k[0, 0] * (center[i, 0] + corners[i, c, 0]) / z + k[0, 2]
-            v = k[1, 1] * (center[i, 1] + corners[i, c, 1]) / z + k[1, 2]
-            if c == 0:
-                o[i, 0] = o[i, 2] = u
-                o[i, 1] = o[i, 3] = v
-            else:
-                o[i, 0], o[i, 2] = smaller(o[i, 0], u), larger(o[i, 2], u)
-                o[i, 1], o[i, 3] = smaller(o[i, 1], v), larger(o[i, 3], v)
-    return out
+    for j in range(corners.shape[1]):
+        z = center[i, 2] + corners[c, j, 2]
+        if not z > 0.3:
+            out[i, 0] = out[i, 1] = out[i, 2] = out[i, 3] = NAN
+            return
+        u = k[0, 0] * (center[i, 0] + corners[c, j, 0]) / z + k[0, 2]
+        v = k[1, 1] * (center[i, 1] + corners[c, j, 1]) / z + k[1, 2]
+        if j == 0:
+            out[i, 0] = out[i, 2] = u
+            out[i, 1] = out[i, 3] = v
+        else:
+            out[i, 0], out[i, 2] = smaller(out[i, 0], u), larger(out[i, 2], u)
+            out[i, 1], out[i, 3] = smaller(out[i, 1], v), larger(out[i, 3], v)
 
 
 def corners(

@@ -1,10 +1,11 @@
-# Single passes over the points of a sweep.
+# Single passes over the points of a sweep. Where it is a toss-up whether a point counts, it is written either
+# way and counted or not: a wrongly guessed branch costs more than a write.
 
 cdef inline float magnitude(float a):
     return a if a >= 0 else -a
 
 
-cdef inline Py_ssize_t cell_of(double at, Py_ssize_t count):
+cdef inline Py_ssize_t cell_of(float at, Py_ssize_t count):
     """Return which of `count` cells holds a place given in cells; one of the ends where none does."""
     if not at > 0:
         return 0
@@ -162,9 +163,8 @@ def in_box(
     index = np.empty(max(b - a, 0), np.intp)
     cdef Py_ssize_t[::1] o = index
     for i in range(a, b):
-        if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
-            o[n] = i
-            n += 1
+        o[n] = i
+        n += (u[i] >= x0) & (u[i] < x1) & (v[i] >= y0) & (v[i] <= y1)
     return index[:n]
 
 
@@ -230,17 +230,17 @@ def body_support(
     cdef float[::1] r = ranges
     cdef double[:, ::1] o = out
     cdef double x0, y0, x1, y1, near, at
+    cdef unsigned char inside
     for i in range(n):
         o[4, i] = NAN
         x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
         a, b = start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]
         count = total = 0
         for j in range(a, b):
-            if u[j] >= x0 and u[j] < x1 and v[j] >= y0 and v[j] <= y1:
-                total += 1
-                if not known or up[j]:
-                    r[count] = z[j]
-                    count += 1
+            inside = (u[j] >= x0) & (u[j] < x1) & (v[j] >= y0) & (v[j] <= y1)
+            total += inside
+            r[count] = z[j]
+            count += inside & (up[j] if known else 1)
         o[3, i] = total
         if count == 0:
             continue
@@ -295,13 +295,13 @@ def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
     cdef float[:, ::1] o = cells
     cdef Py_ssize_t i, a, b, count = 0
     cdef float x, y, z
+    cdef bint counts
     for i in range(xyz.shape[0]):
         x, y, z = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        if z > near and z < far and magnitude(x) < side and y > <float> 0.3:
-            a, b = cell_of(x + side, 2 * side), cell_of(z, <Py_ssize_t> far)
-            count += 1
-            if y > o[a, b]:
-                o[a, b] = y
+        counts = (z > near) & (z < far) & (magnitude(x) < side) & (y > <float> 0.3)
+        a, b = cell_of(x + side, 2 * side), cell_of(z, <Py_ssize_t> far)
+        count += counts
+        o[a, b] = y if counts & (y > o[a, b]) else o[a, b]
     return cells, count
 
 
@@ -371,13 +371,98 @@ def occupy(
     cdef Py_ssize_t[::1] k = index
     cdef int[::1] o = place
     cdef float to_cells = 1 / cell
+    cdef bint counts
     for i in range(xyz.shape[0]):
-        if up[i] and height[i] < max_height and xyz[i, 2] < max_range and magnitude(xyz[i, 0]) < side:
-            a, b = cell_of((xyz[i, 0] + 40) * to_cells, columns), cell_of(xyz[i, 2] * to_cells, rows)
-            g[a, b] = 1
-            k[n], o[n] = i, <int> (a * rows + b)
-            n += 1
+        counts = up[i] & (height[i] < max_height) & (xyz[i, 2] < max_range) & (magnitude(xyz[i, 0]) < side)
+        a, b = cell_of((xyz[i, 0] + 40) * to_cells, columns), cell_of(xyz[i, 2] * to_cells, rows)
+        g[a, b] |= counts
+        k[n], o[n] = i, <int> (a * rows + b)
+        n += counts
     return grid, index[:n], place[:n]
+
+
+cdef int _root(int* parent, int k):
+    while parent[k] != k:
+        parent[k] = parent[parent[k]]
+        k = parent[k]
+    return k
+
+
+cdef int _joined(int* parent, int a, int b):
+    """Return the root of two labels' union; 0 is no label."""
+    cdef int least, most
+    if b == 0:
+        return a
+    b = _root(parent, b)
+    if a == 0 or a == b:
+        return b
+    least, most = min(a, b), max(a, b)
+    parent[most] = least
+    return least
+
+
+_labels = np.zeros((3, 0), np.int32)
+
+
+@cython.boundscheck(False)
+def components(const unsigned char[:, ::1] grid):
+    """Label the connected cells of a sparse grid: two passes over those occupied, with union-find.
+
+    Cells that touch, by a corner too, share a label; labels count from 1 as a scan by row meets them.
+    Source: Rosenfeld & Pfaltz, Sequential Operations in Digital Picture Processing (J. ACM 1966).
+
+    Args:
+        grid: (R, C) uint8, not 0 where occupied.
+
+    Returns:
+        (R · C,) int32, which means something only where the grid is occupied, and only until the next call; and
+        how many labels there are, that of nothing included.
+    """
+    global _labels
+    cdef Py_ssize_t rows = grid.shape[0], columns = grid.shape[1], size = rows * columns, i, j, k, first, found = 0
+    if _labels.shape[1] < size + 8:
+        _labels = np.zeros((3, size + 8), np.int32)
+    if size == 0:
+        return _labels[0], 1
+    cdef int[:, ::1] room = _labels
+    cdef int* label = &room[0, 0]
+    cdef int* parent = &room[1, 0]
+    cdef int* cell = &room[2, 0]
+    cdef const unsigned char* g = &grid[0, 0]
+    cdef int mine, count = 0, labels = 0
+    for first in range(0, size, 8):
+        if first + 8 <= size and (<const unsigned long long*> (g + first))[0] == 0:
+            continue
+        for k in range(first, min(first + 8, size)):
+            if not g[k]:
+                continue
+            i, j = k // columns, k % columns
+            mine = 0
+            if j > 0 and g[k - 1]:
+                mine = _joined(parent, mine, label[k - 1])
+            if i > 0:
+                if j > 0 and g[k - columns - 1]:
+                    mine = _joined(parent, mine, label[k - columns - 1])
+                if g[k - columns]:
+                    mine = _joined(parent, mine, label[k - columns])
+                if j < columns - 1 and g[k - columns + 1]:
+                    mine = _joined(parent, mine, label[k - columns + 1])
+            if mine == 0:
+                labels += 1
+                mine = parent[labels] = labels
+            label[k] = mine
+            cell[found] = <int> k
+            found += 1
+    # Each label's parent is less than it, so what that became is known already.
+    for mine in range(1, labels + 1):
+        if parent[mine] == mine:
+            count += 1
+            parent[mine] = count
+        else:
+            parent[mine] = parent[parent[mine]]
+    for i in range(found):
+        label[cell[i]] = parent[label[cell[i]]]
+    return _labels[0], count + 1
 
 
 @cython.boundscheck(False)
@@ -446,10 +531,8 @@ def reach(const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t
     for i in range(u.shape[0]):
         a, b = cell_of(v[i] / cell, rows), cell_of(u[i] / cell, columns)
         c[a, b] += 1
-        if z[i] < lo[a, b]:
-            lo[a, b] = z[i]
-        if z[i] > hi[a, b]:
-            hi[a, b] = z[i]
+        lo[a, b] = z[i] if z[i] < lo[a, b] else lo[a, b]
+        hi[a, b] = z[i] if z[i] > hi[a, b] else hi[a, b]
     return near, far, count
 
 
@@ -467,8 +550,7 @@ def nearest_cells(
     for i in range(u.shape[0]):
         a, b = cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)
         c[i] = <int> (a * columns + b)
-        if z[i] < o[a, b]:
-            o[a, b] = z[i]
+        o[a, b] = z[i] if z[i] < o[a, b] else o[a, b]
     return near, cell
 
 
@@ -515,9 +597,8 @@ def seen_through(
         x0, y0, x1, y1 = boxes[b, 0], boxes[b, 1], boxes[b, 2], boxes[b, 3]
         count = told = 0
         for i in range(start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]):
-            if u[i] >= x0 and u[i] < x1 and v[i] >= y0 and v[i] <= y1:
-                index[count] = i
-                count += 1
+            index[count] = i
+            count += (u[i] >= x0) & (u[i] < x1) & (v[i] >= y0) & (v[i] <= y1)
         step = 1 + count // rays_enough
         for k in range(0, count, step):
             i = index[k]

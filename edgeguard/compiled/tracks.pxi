@@ -59,7 +59,8 @@ def views(t, image_size, double focal, double[::1] apart_s, double dt, double as
         asserted_from: confidence from which the camera claims a track.
 
     Returns:
-        (N,) truncated; edge_px; size_range; duplicate; asserted; hidden; foot_hidden; (K, 4) occluders.
+        (N,) truncated; edge_px; size_range; duplicate; asserted; hidden; foot_hidden; (K, 4) occluders; (K,) their
+        rows.
     """
     cdef const double[:, :] box = t.xyxy
     cdef const double[:] confidence = t.confidence, missed_s = t.missed_s
@@ -68,7 +69,8 @@ def views(t, image_size, double focal, double[::1] apart_s, double dt, double as
     cdef const unsigned char[:] matched = flags(t.matched), is_new = flags(t.is_new)
     cdef Py_ssize_t n = box.shape[0], i, j, s, k = 0
     cut, twin, claimed = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, bool)
-    lengths, cover = np.empty((4, n)), np.empty((n, 4))
+    lengths, cover, stands = np.empty((4, n)), np.empty((n, 4)), np.empty(n, np.intp)
+    cdef Py_ssize_t[::1] row = stands
     cdef unsigned char[::1] truncated = cut.view(np.uint8), duplicate = twin.view(np.uint8)
     cdef unsigned char[::1] asserted = claimed.view(np.uint8)
     cdef double[:, ::1] length = lengths, by = cover
@@ -97,6 +99,7 @@ def views(t, image_size, double focal, double[::1] apart_s, double dt, double as
         if not duplicate[i] and confidence[i] >= 0.3 and missed_s[i] <= 0.25:
             for j in range(4):
                 by[k, j] = box[i, j]
+            row[k] = i
             k += 1
     for i in range(n):
         height = larger(box[i, 3] - box[i, 1], 1.0)
@@ -104,4 +107,4 @@ def views(t, image_size, double focal, double[::1] apart_s, double dt, double as
         length[3, i] = covered_share(
             box[i, 0], box[i, 3] - 0.05 * height, box[i, 2], box[i, 3] + 0.15 * height, by[:k]
         )
-    return cut, lengths[0], lengths[1], twin, claimed, lengths[2], lengths[3], cover[:k]
+    return cut, lengths[0], lengths[1], twin, claimed, lengths[2], lengths[3], cover[:k], stands[:k]

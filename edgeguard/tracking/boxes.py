@@ -12,7 +12,7 @@ import numpy as np
 from edgeguard.compiled.loops import area, covered, intersection, iou, shares
 from edgeguard.types import F64
 
-__all__ = ["area", "covered", "from_center", "grown", "intersection", "iou", "shares", "to_center"]
+__all__ = ["area", "covered", "grown", "intersection", "iou", "shares", "to_center"]
 
 
 def grown(boxes: F64, share: float | F64) -> F64:
@@ -25,9 +25,3 @@ def to_center(boxes: F64) -> F64:
     """Return (N, 4) centre x, centre y, ln width, ln height."""
     size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, np.log(size)], axis=1)
-
-
-def from_center(state: F64) -> F64:
-    """Undo `to_center`. Sizes are bounded: a filter without measurements must not overflow."""
-    half = np.exp(np.minimum(np.maximum(state[:, 2:], -5.0), 12.0)) / 2
-    return np.concatenate([state[:, :2] - half, state[:, :2] + half], axis=1)

@@ -18,14 +18,10 @@ from edgeguard.config import Settings
 from edgeguard.tracking import boxes
 from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.tracking.kalman import KalmanBank, Slots
-from edgeguard.types import F64, I64, Detections, seconds
+from edgeguard.types import F64, I64, Detections
 
 CAPACITY = 256
-_CONFIDENCE_S = 0.33
-_HEIGHT_CHANGE = 0.5
-_GROWTH_MEMORY_S = 0.15
 _APART = 1e3
-_OTHER_CLASS = 0.15
 
 
 class CameraTrackerSettings(Settings):
@@ -108,102 +104,67 @@ class CameraTracker:
     def reset(self) -> None:
         """Forget all tracks: a new drive begins."""
         self._bank = KalmanBank(CAPACITY, 4)
-        self._id = np.full(CAPACITY, -1, np.int64)
         self._slots: Slots = np.zeros(0, np.intp)  # alive, by identity
         self._next_id = 1
         self._stamp_ns: int | None = None
-        self._born_ns = np.zeros(CAPACITY, np.int64)
-        self._seen_ns = np.zeros(CAPACITY, np.int64)
-        self._run_ns = np.zeros(CAPACITY, np.int64)
-        self._hits = np.zeros(CAPACITY, np.int64)
-        self._score = np.zeros(CAPACITY)
-        self._confidence = np.zeros(CAPACITY)
-        self._label = np.zeros(CAPACITY, np.int64)
-        self._xyxy = np.zeros((CAPACITY, 4))
+        self._followed = np.zeros((loops.FOLLOWED, CAPACITY), np.int64)
+        self._id, self._born_ns, self._seen_ns, self._hits, _, self._run_ns, _, _ = self._followed
+        self._id[:] = -1
+        self._looks = np.zeros((CAPACITY, 6))
+        self._confidence, self._xyxy = self._looks[:, 1], self._looks[:, 2:]
 
     def update(self, stamp_ns: int, detections: Detections | None) -> Tracks:
         """Advance to `stamp_ns` and match the frame's detections; None coasts all tracks.
 
         A stamp that does not advance moves nothing: its detections are matched where the tracks are.
         """
-        dt_s = 0.0 if self._stamp_ns is None else max(0.0, (stamp_ns - self._stamp_ns) * 1e-9)
-        self._last_update_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
-        stamp_ns = max(stamp_ns, self._last_update_ns)
-        self._stamp_ns = stamp_ns
-        self._first_new_id = self._next_id
+        before_ns = stamp_ns if self._stamp_ns is None else self._stamp_ns
+        dt_s = max(0.0, (stamp_ns - before_ns) * 1e-9)
+        self._stamp_ns = stamp_ns = max(stamp_ns, before_ns)
+        first_new_id, bank, followed = self._next_id, self._bank.state, self._followed
         if dt_s > 0 and len(self._slots):
-            self._predict(stamp_ns, dt_s)
+            loops.camera_predict(bank, followed, self._slots, before_ns, dt_s)
+            self._slots = loops.survivors(followed, self._slots, stamp_ns, dt_s, self.settings.max_coast_s)
         slots = self._slots
-        predicted = boxes.from_center(self._bank.position[slots])
+        self._xyxy[slots] = predicted = loops.predicted_boxes(bank, slots)
 
         xyxy, score, label, index = self._usable(detections)
         rows, found = self._associate(slots, predicted, xyxy, score, label, dt_s)
-        residual = np.full((len(slots), 4), np.nan)
-        residual_sigma = np.full((len(slots), 4), np.nan)
+        residual, sigma = loops.camera_correct(bank, followed, slots, rows, xyxy[found])
+        loops.camera_see(
+            followed, self._looks, slots[rows], stamp_ns, score[found], label[found], xyxy[found]
+        )
         detection = np.full(len(slots), -1, np.int64)
-        if len(rows):
-            s = slots[rows]
-            residual[rows], variance = self._bank.update(s, boxes.to_center(xyxy[found]), self._sigma(s))
-            residual_sigma[rows] = np.sqrt(variance)
-            detection[rows] = index[found]
-            self._see(s, stamp_ns, score[found], label[found], xyxy[found])
-        coasting = detection < 0
-        self._xyxy[slots[coasting]] = predicted[coasting]
+        detection[rows] = index[found]
 
         free = np.ones(len(xyxy), bool)
         free[found] = False
-        born = self._begin(stamp_ns, xyxy, score, label, np.flatnonzero(free), slots)
+        born = self._begin(stamp_ns, xyxy, score, label, free, slots)
         if len(born):
             unknown = np.full((len(born), 4), np.nan)
-            residual = np.concatenate([residual, unknown])
-            residual_sigma = np.concatenate([residual_sigma, unknown])
+            residual, sigma = np.concatenate([residual, unknown]), np.concatenate([sigma, unknown])
             detection = np.concatenate([detection, index[born]])
-        return self._snapshot(stamp_ns, residual, residual_sigma, detection)
-
-    def _predict(self, stamp_ns: int, dt_s: float) -> None:
         slots = self._slots
-        # Growth that is no longer measured must not run away with a box.
-        coasting = slots[self._seen_ns[slots] < self._last_update_ns]
-        self._bank.velocity[coasting, 2:] *= np.exp(-dt_s / _GROWTH_MEMORY_S)
-        self._bank.predict(slots, dt_s, self._acceleration(slots))
-        missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-        # A box seen once is likelier noise than an object: it earns its lifetime by hits. However slow the
-        # camera, the next frame may still confirm it.
-        earned = np.maximum(0.15 * self._hits[slots] + 0.1, dt_s)
-        lost = missed_s > np.minimum(self.settings.max_coast_s, earned)
-        self._id[slots[lost]] = -1
-        self._slots = slots[~lost]
-
-    def _size(self, slots: Slots) -> F64:
-        """(S, 2) width and height of the filters' boxes, pixels, kept to what is sane."""
-        size: F64 = np.exp(np.minimum(np.maximum(self._bank.position[slots, 2:], 1.0), 9.0))
-        return size
-
-    def _sigma(self, slots: Slots) -> F64:
-        """(S, 4) standard deviations of a measurement; they grow with the box."""
-        size = self._size(slots)
-        return np.concatenate([0.05 * size + 1.0, 0.07 + 1.5 / size], axis=1)
-
-    def _acceleration(self, slots: Slots) -> F64:
-        """(S, 4) standard deviations of acceleration; they grow with the box."""
-        acceleration = np.full((len(slots), 4), 1.5)
-        acceleration[:, :2] = 2.0 * self._size(slots).max(axis=1, keepdims=True)
-        return acceleration
+        ids, labels, hits, scores, confidence, age_s, missed_s, held_s, box, velocity, matched, is_new = (
+            loops.camera_tracks(bank, followed, self._looks, slots, detection, stamp_ns, first_new_id)
+        )
+        return Tracks(
+            id=ids, slot=slots, xyxy=box, velocity=velocity, residual=residual, residual_sigma=sigma,
+            matched=matched, detection=detection, score=scores, confidence=confidence, label=labels,
+            age_s=age_s, missed_s=missed_s, hits=hits, held_s=held_s, is_new=is_new,
+        )  # fmt: skip
 
     def _usable(self, detections: Detections | None) -> tuple[F64, F64, I64, I64]:
         """Boxes, scores, class numbers and indices of the detections worth tracking, bounded in number."""
         if detections is None or not len(detections):
             return np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        xyxy, score = detections.xyxy.astype(np.float64), detections.score.astype(np.float64)
         label = objects.class_numbers(detections.class_names)[detections.class_id]
-        boxed = detections.xyxy[:, 2:] > detections.xyxy[:, :2]
-        ok = (label >= 0) & (detections.score >= self.settings.low_score) & np.all(boxed, axis=1)
-        ok &= np.all(np.isfinite(detections.xyxy), axis=1)
-        index = np.flatnonzero(ok)
+        index = loops.usable(xyxy, score, label, self.settings.low_score)
         if len(index) > self.settings.max_detections:
-            best = np.argsort(-detections.score[index], kind="stable")[: self.settings.max_detections]
+            best = np.argsort(-score[index], kind="stable")[: self.settings.max_detections]
             index = index[np.sort(best)]
-        xyxy = detections.xyxy[index].astype(np.float64)
-        return xyxy, detections.score[index].astype(np.float64), label[index], index.astype(np.int64)
+        return xyxy[index], score[index], label[index], index
 
     def _associate(
         self, slots: Slots, predicted: F64, xyxy: F64, score: F64, label: I64, dt_s: float
@@ -211,58 +172,46 @@ class CameraTracker:
         """Pairs as rows in `slots` and detections: confident detections first, then the rest."""
         if not len(slots) or not len(xyxy):
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
-        # A young track's velocity is unknown, and a long gap lets any object move: widen the overlap test.
-        young = self._hits[slots] < 3
-        share = np.minimum(np.maximum(0.05 + 0.5 * dt_s + 0.15 * young, 0.0), 0.6)
-        # Neighbours overlap in the image, but a body keeps its height from frame to frame.
         cost = loops.camera_cost(
             predicted,
-            self._bank.position[slots, 3],
-            objects.GROUP[self._label[slots]],
-            share,
+            self._bank.state,
+            self._followed,
+            slots,
             xyxy,
-            objects.GROUP[label],
-            np.full(len(xyxy), 0.05),
+            label,
+            dt_s,
             self.settings.min_iou,
-            _HEIGHT_CHANGE + 0.5 * dt_s,
-            _OTHER_CLASS,
             _APART,
         )
         high = score >= self.settings.high_score
+        if high.all():
+            rows, found = linear_sum_assignment(cost)
+            ok = cost[rows, found] < _APART
+            return rows[ok], found[ok]
         rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
-        if high.all() or len(rows) == len(slots):
+        if len(rows) == len(slots):
             return rows, found
         free = np.ones(len(slots), bool)
         free[rows] = False
         more, second = _match(cost, np.flatnonzero(free), np.flatnonzero(~high))
         return np.concatenate([rows, more]), np.concatenate([found, second])
 
-    def _see(self, slots: Slots, stamp_ns: int, score: F64, label: I64, xyxy: F64) -> None:
-        # A gap of more than a few frames ends a run of uninterrupted detection.
-        gap = (stamp_ns - self._seen_ns[slots]) > 250_000_000
-        self._run_ns[slots] = np.where(gap, stamp_ns, self._run_ns[slots])
-        keep = np.exp((self._seen_ns[slots] - stamp_ns) * 1e-9 / _CONFIDENCE_S)
-        self._confidence[slots] = keep * self._confidence[slots] + (1 - keep) * score
-        self._seen_ns[slots] = stamp_ns
-        self._hits[slots] += 1
-        self._score[slots] = score
-        self._label[slots] = label
-        self._xyxy[slots] = xyxy
-
     def _begin(
-        self, stamp_ns: int, xyxy: F64, score: F64, label: I64, candidates: NDArray[np.intp], alive: Slots
+        self, stamp_ns: int, xyxy: F64, score: F64, label: I64, free: NDArray[np.bool_], alive: Slots
     ) -> NDArray[np.intp]:
         """Start tracks from unmatched confident detections; return those detections, by identity."""
-        candidates = candidates[score[candidates] >= self.settings.birth_score]
+        candidates = np.flatnonzero(free & (score >= self.settings.birth_score))
+        if not len(candidates):
+            return candidates
         # A second box on an object that a track already holds is a duplicate, not an object.
         held = alive[self._seen_ns[alive] == stamp_ns]
-        if len(candidates) and len(held):
+        if len(held):
             candidates = candidates[boxes.iou(xyxy[candidates], self._xyxy[held]).max(axis=1) < 0.6]
-        free = np.flatnonzero(self._id < 0)
-        count = min(len(candidates), len(free))
+        room = np.flatnonzero(self._id < 0)
+        count = min(len(candidates), len(room))
         if count < len(candidates):
             candidates = candidates[np.argsort(-score[candidates], kind="stable")]
-        candidates, slots = np.sort(candidates[:count]), free[:count]
+        candidates, slots = np.sort(candidates[:count]), room[:count]
         if not count:
             return candidates
         state = boxes.to_center(xyxy[candidates])
@@ -275,30 +224,12 @@ class CameraTracker:
         self._born_ns[slots] = self._run_ns[slots] = self._seen_ns[slots] = stamp_ns
         self._hits[slots] = 0
         self._confidence[slots] = score[candidates]
-        self._see(slots, stamp_ns, score[candidates], label[candidates], xyxy[candidates])
+        loops.camera_see(
+            self._followed, self._looks, slots, stamp_ns,
+            score[candidates], label[candidates], xyxy[candidates],
+        )  # fmt: skip
         self._slots = np.concatenate([self._slots, slots])
         return candidates
-
-    def _snapshot(self, stamp_ns: int, residual: F64, residual_sigma: F64, detection: I64) -> Tracks:
-        s = self._slots
-        return Tracks(
-            id=self._id[s],
-            slot=s,
-            xyxy=self._xyxy[s],
-            velocity=self._bank.velocity[s],
-            residual=residual,
-            residual_sigma=residual_sigma,
-            matched=detection >= 0,
-            detection=detection,
-            score=self._score[s],
-            confidence=self._confidence[s],
-            label=self._label[s],
-            age_s=seconds(stamp_ns - self._born_ns[s]),
-            missed_s=seconds(stamp_ns - self._seen_ns[s]),
-            hits=self._hits[s],
-            held_s=seconds(self._seen_ns[s] - self._run_ns[s]),
-            is_new=self._id[s] >= self._first_new_id,
-        )
 
 
 def _match(

@@ -16,14 +16,15 @@ class KalmanBank:
 
     Noise is given with every call, so one bank serves objects of very different size. White-noise
     acceleration model (Bar-Shalom, Estimation with Applications to Tracking, §6.2.2).
+
+    Attributes:
+        state: (FILTER, capacity, axes) all of it, as compiled loops take it.
+        position, velocity: (capacity, axes) of it.
     """
 
     def __init__(self, capacity: int, axes: int) -> None:
-        self.position = np.zeros((capacity, axes))
-        self.velocity = np.zeros((capacity, axes))
-        self._pp = np.zeros((capacity, axes))
-        self._pv = np.zeros((capacity, axes))
-        self._vv = np.zeros((capacity, axes))
+        self.state = np.zeros((loops.FILTER, capacity, axes))
+        self.position, self.velocity, self._pp, self._pv, self._vv = self.state
 
     def start(self, slots: Slots, position: F64, sigma: F64, velocity_sigma: F64) -> None:
         """Begin filters at rest: (S, axes) positions with their standard deviations."""
@@ -35,9 +36,7 @@ class KalmanBank:
 
     def predict(self, slots: Slots, dt_s: float, acceleration_sigma: F64) -> None:
         """Move filters ahead by `dt_s` >= 0 seconds; (S, axes) acceleration standard deviations."""
-        loops.kalman_predict(
-            self.position, self.velocity, self._pp, self._pv, self._vv, slots, dt_s, acceleration_sigma
-        )
+        loops.kalman_predict(self.state, slots, dt_s, acceleration_sigma)
 
     def update(self, slots: Slots, measured: F64, sigma: F64) -> tuple[F64, F64]:
         """Correct filters with (S, axes) measurements of standard deviation `sigma`.
@@ -45,6 +44,4 @@ class KalmanBank:
         Returns:
             (S, axes) residuals of the measurements, and the variances that were expected of them.
         """
-        return loops.kalman_update(
-            self.position, self.velocity, self._pp, self._pv, self._vv, slots, measured, sigma
-        )
+        return loops.kalman_update(self.state, slots, measured, sigma)

@@ -15,7 +15,7 @@ from edgeguard.lidar import Clusters
 from edgeguard.rig import Rig
 from edgeguard.tracking.assignment import linear_sum_assignment
 from edgeguard.tracking.kalman import KalmanBank, Slots
-from edgeguard.types import F64, I64, Detections3D, seconds
+from edgeguard.types import F64, I64, Detections3D
 
 CAPACITY = 256
 _ALONE_M = 2.5
@@ -158,37 +158,24 @@ class LidarTracker:
     def reset(self) -> None:
         """Forget all objects: a new drive begins."""
         self._bank = KalmanBank(CAPACITY, 2)
-        self._id = np.full(CAPACITY, -1, np.int64)
         self._slots: Slots = np.zeros(0, np.intp)  # alive, by identity
         self._next_id = 1
         self._stamp_ns: int | None = None
-        self._born_ns = np.zeros(CAPACITY, np.int64)
-        self._seen_ns = np.zeros(CAPACITY, np.int64)
-        self._hits = np.zeros(CAPACITY, np.int64)
-        self._place = np.zeros((CAPACITY, 2))
-        self._height = np.zeros(CAPACITY)
-        self._size = np.zeros((CAPACITY, 3))
-        self._offset = np.zeros((CAPACITY, 8, 3))
-        self._probability = np.zeros(CAPACITY)
-        self._label = np.zeros(CAPACITY, np.int64)
-        self._points = np.zeros(CAPACITY, np.int64)
-        self._bottom = np.zeros(CAPACITY)
-        self._measurement = np.full(CAPACITY, -1, np.int64)
+        self._followed = np.zeros((loops.FOLLOWED, CAPACITY), np.int64)
+        self._id, self._born_ns, _, self._hits, _, _, _, self._measurement = self._followed
+        self._id[:] = self._measurement[:] = -1
+        self._body = np.zeros((CAPACITY, loops.BODY))
+        self._corner = np.zeros((CAPACITY, 8, 3))
 
     def update(self, stamp_ns: int, measured: LidarBoxes | None, rig: Rig) -> LidarObjects:
         """Advance to `stamp_ns` and match the measurements of a new sweep; None where there is no new one."""
         dt_s = 0.0 if self._stamp_ns is None else max(0.0, (stamp_ns - self._stamp_ns) * 1e-9)
         stamp_ns = stamp_ns if self._stamp_ns is None else max(stamp_ns, self._stamp_ns)
         self._stamp_ns = stamp_ns
-        self._first_new_id = self._next_id
-        slots = self._slots
+        first_new_id, slots, bank = self._next_id, self._slots, self._bank.state
         if dt_s > 0 and len(slots):
-            self._bank.predict(slots, dt_s, np.full((len(slots), 2), 4.0))
-            missed_s = (stamp_ns - self._seen_ns[slots]) * 1e-9
-            earned = np.maximum(0.15 * self._hits[slots] + 0.1, dt_s)
-            lost = missed_s > np.minimum(self.settings.max_coast_s, earned)
-            self._id[slots[lost]] = -1
-            self._slots = slots[~lost]
+            loops.lidar_predict(bank, slots, dt_s)
+            self._slots = loops.survivors(self._followed, slots, stamp_ns, dt_s, self.settings.max_coast_s)
         if measured is not None:
             self._measurement[:] = -1
             if len(measured) > self.settings.max_objects:
@@ -197,81 +184,55 @@ class LidarTracker:
             else:
                 index = np.arange(len(measured))
             self._assign(stamp_ns, measured, index, dt_s)
-        return self._snapshot(stamp_ns, rig)
+        slots = self._slots
+        (
+            ids, label, points, measurement, hits, probability, bottom, age_s, missed_s, center, size, xyxy,
+            velocity, matched, is_new,
+        ) = loops.lidar_objects(
+            bank, self._followed, self._body, self._corner, slots, rig.camera.k, stamp_ns, first_new_id
+        )  # fmt: skip
+        return LidarObjects(
+            id=ids, slot=slots, center=center, size=size, xyxy=xyxy, velocity=velocity, matched=matched,
+            measurement=measurement, probability=probability, label=label, points=points, bottom=bottom,
+            age_s=age_s, missed_s=missed_s, hits=hits, is_new=is_new,
+        )  # fmt: skip
 
     def _assign(self, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp], dt_s: float) -> None:
-        slots, place = self._slots, measured.center[:, (0, 2)]
+        slots, s = self._slots, self.settings
         free = np.ones(len(index), bool)
         if len(slots) and len(index):
-            young = self._hits[slots] < 3
             # Staying without a measurement has its price too: else a far-fetched pair robs a sure one.
             cost = loops.lidar_cost(
-                self._bank.position[slots],
-                np.hypot(self._size[slots, 0], self._size[slots, 2]),
-                self.settings.gate_m + np.where(young, self.settings.max_speed_mps * dt_s, 0.0),
-                self._label[slots],
-                measured.center[index],
-                measured.size[index],
-                measured.label[index],
-                objects.GROUP,
-                _ALONE_M,
-                _APART,
-            )
+                self._bank.state, self._followed, self._body, slots, measured, index,
+                s.gate_m, s.max_speed_mps, dt_s, _ALONE_M, _APART,
+            )  # fmt: skip
             r, c = linear_sum_assignment(cost)
             ok = (c < len(index)) & (cost[r, c] < _APART)
             free[c[ok]] = False
-            s, m = slots[r[ok]], index[c[ok]]
-            # A LiDAR places things to centimetres, but the centre of what it sees moves with the view.
-            self._bank.update(s, place[m], np.full((len(s), 2), 0.25))
-            self._see(s, stamp_ns, measured, m)
+            self._see(slots[r[ok]], stamp_ns, measured, index[c[ok]])
         fresh = index[free]
         if len(fresh):
-            s = np.flatnonzero(self._id < 0)[: len(fresh)]
-            m, count = fresh[: len(s)], len(s)
-            self._bank.start(s, place[m], np.full((count, 2), 0.25), np.full((count, 2), 8.0))
-            self._id[s] = self._next_id + np.arange(count)
+            room = np.flatnonzero(self._id < 0)[: len(fresh)]
+            fresh, count = fresh[: len(room)], len(room)
+            place = measured.center[fresh][:, (0, 2)]
+            self._bank.start(room, place, np.full((count, 2), 0.25), np.full((count, 2), 8.0))
+            self._id[room] = self._next_id + np.arange(count)
             self._next_id += count
-            self._born_ns[s] = stamp_ns
-            self._hits[s] = 0
-            self._see(s, stamp_ns, measured, m)
-            self._slots = np.concatenate([self._slots, s])
+            self._born_ns[room] = stamp_ns
+            self._hits[room] = 0
+            self._see(room, stamp_ns, measured, fresh, begun=True)
+            self._slots = np.concatenate([slots, room])
 
-    def _see(self, slots: Slots, stamp_ns: int, measured: LidarBoxes, index: NDArray[np.intp]) -> None:
-        self._seen_ns[slots] = stamp_ns
-        self._hits[slots] += 1
-        self._place[slots] = measured.center[index][:, (0, 2)]
-        self._height[slots] = measured.center[index, 1]
-        self._size[slots] = measured.size[index]
-        self._offset[slots] = measured.corners[index] - measured.center[index][:, None, :]
-        self._probability[slots] = measured.probability[index]
-        self._label[slots] = measured.label[index]
-        self._points[slots] = measured.points[index]
-        self._bottom[slots] = measured.bottom[index]
-        self._measurement[slots] = index
-
-    def _snapshot(self, stamp_ns: int, rig: Rig) -> LidarObjects:
-        s = self._slots
-        # Where it was measured now, it is: a filter's lag would look like disagreement.
-        measured = (self._measurement[s] >= 0) & (self._seen_ns[s] == stamp_ns)
-        place = np.where(measured[:, None], self._place[s], self._bank.position[s])
-        center = np.stack([place[:, 0], self._height[s], place[:, 1]], axis=1)
-        return LidarObjects(
-            id=self._id[s],
-            slot=s,
-            center=center,
-            size=self._size[s],
-            # Distortion is left out: outside the image its polynomial means nothing, and inside it moves a
-            # box's edge by less than the detector's own noise.
-            xyxy=loops.hulls(self._offset[s], center, rig.camera.k),
-            velocity=self._bank.velocity[s],
-            matched=self._measurement[s] >= 0,
-            measurement=self._measurement[s],
-            probability=self._probability[s],
-            label=self._label[s],
-            points=self._points[s],
-            bottom=self._bottom[s],
-            age_s=seconds(stamp_ns - self._born_ns[s]),
-            missed_s=seconds(stamp_ns - self._seen_ns[s]),
-            hits=self._hits[s],
-            is_new=self._id[s] >= self._first_new_id,
-        )
+    def _see(
+        self,
+        slots: Slots,
+        stamp_ns: int,
+        measured: LidarBoxes,
+        index: NDArray[np.intp],
+        *,
+        begun: bool = False,
+    ) -> None:
+        loops.lidar_see(
+            self._bank.state, self._followed, self._body, self._corner,
+            slots, measured, index, stamp_ns, begun,
+        )  # fmt: skip

@@ -78,6 +78,21 @@ def test_a_car_too_far_for_its_shadow_goes_from_both_sensors_at_once() -> None:
     assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.UNKNOWN and "at once" in alarm.reason
 
 
+def test_a_car_erased_from_both_with_the_road_behind_it_forged_leaves_no_hole_but_is_missed() -> None:
+    erased = Body(lambda t: (3.0 if t < ONSET_S - 0.01 else 90.0, 15.0), boxed=lambda t: t < ONSET_S)
+    found = alarms(drive([LEAD_ASIDE, erased], 2.0))
+    assert by(found) == {"lidar_removal"}
+    assert {a.subject.kind for _, a in found} == {SubjectKind.TRACK}
+    assert ONSET_S <= found[0][0] <= ONSET_S + 0.5
+
+
+def test_what_a_vanished_car_uncovers_and_whose_box_takes_its_identity_does_not_return_it() -> None:
+    parked = Body(lambda t: (3.0, 15.0), boxed=lambda t: t < ONSET_S)
+    behind = Body(lambda t: (4.6, 23.0), boxed=lambda t: t >= ONSET_S + 0.1)
+    found = of_tracks(drive([LEAD_ASIDE, parked, behind], 2.0, removed(3.0, 14.0, 20.0)))
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+
+
 @pytest.mark.parametrize(
     ("lost", "edit"),
     [

@@ -35,14 +35,22 @@ def seen(rng: np.random.Generator) -> SimpleNamespace:
 @given(st.integers(0, 2**32 - 1))
 def test_how_objects_lie_in_the_image(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    o, occluders = seen(rng), crowds.boxes(rng, 2)
+    o, occluders, at = seen(rng), crowds.boxes(rng, 2), rng.choice([np.nan, 5.0, 20.0], 2)
+    m, classified = len(o.id), bool(rng.random() < 0.5)
+    held_s, boxed = rng.choice([0.0, 0.5], m), rng.choice([0.0, 0.6], m)
     b = np.clip(np.nan_to_num(o.xyxy), 0, [crowds.WIDTH, crowds.HEIGHT] * 2)
-    scene = crowds.scene(rng, objects=o, object_boxes=b, occluders=occluders)
+    scene = crowds.scene(
+        rng, objects=o, object_boxes=b, occluders=occluders, occluder_range=at, camera_held_s=held_s,
+        pairing=SimpleNamespace(boxed=boxed), objects_are_classified=classified,
+    )  # fmt: skip
     hidden, visible, new = loops.objects_in_view(scene, SETTINGS)
     body, z = o.matched & (o.probability >= 0.6), o.center[:, 2]
+    body &= (held_s > 0) | (boxed > 0) | (not classified)
     nearer = body[None, :] & (z[None, :] < z[:, None] - 1.0)
     by_object = np.where(nearer, loops.shares(b, b)[1], 0.0).max(axis=1, initial=0.0)
-    np.testing.assert_allclose(hidden, np.maximum(by_object, loops.covered(b, occluders)))
+    by_track = [[loops.covered(b[i : i + 1], occluders[[k]])[0] * (not at[k] > z[i] - 0.5) for k in range(2)]
+                for i in range(m)]  # fmt: skip
+    np.testing.assert_allclose(hidden, np.maximum(by_object, np.reshape(by_track, (m, 2)).max(axis=1)))
     np.testing.assert_allclose(visible, loops.area(b) / np.maximum(loops.area(np.nan_to_num(o.xyxy)), 1e-9))
     inside = (b[:, 0] >= SETTINGS.edge_px) & (b[:, 2] <= crowds.WIDTH - SETTINGS.edge_px)
     told = (o.probability >= SETTINGS.min_probability) & (hidden < 0.15) & (z < 30) & ~(o.bottom > 0.6)

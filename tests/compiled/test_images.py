@@ -88,6 +88,30 @@ def test_each_lag_lays_places_over_the_picture_of_its_moment() -> None:
     assert loops.flat_places(at, 2, 3).tolist() == [5, 1]
 
 
+@given(seeds, st.booleans())
+def test_gradients_are_opencvs(seed: int, down: bool) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, rng.integers(2, 12, 2), np.uint8)
+    strength, rows = loops.sobel(pixels, down)
+    wanted = np.abs(cv2.Sobel(pixels, cv2.CV_32F, int(not down), int(down)))
+    np.testing.assert_array_equal(strength, wanted)
+    np.testing.assert_allclose(rows, wanted.mean(axis=1), rtol=1e-6)
+    loops.bounded_share(strength, rows + 1.0, 2.0)
+    np.testing.assert_allclose(strength, np.minimum(wanted / (rows[:, None] + 1.0), 2.0), rtol=1e-6)
+
+
+@given(seeds)
+def test_cells_are_empty_whose_surroundings_hold_hardly_a_return(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, usual = rng.poisson(0.3, (7, 9)), rng.uniform(0, 3, 7).astype(np.float32)
+    together = {"ksize": (3, 3), "borderType": cv2.BORDER_REPLICATE, "normalize": False}
+    found = cv2.boxFilter(count.astype(np.float64), -1, **together)
+    expected = cv2.boxFilter(np.repeat(usual[:, None].astype(np.float64), 9, axis=1), -1, **together)
+    wanted = (found <= 0.15 * expected) & (expected >= 4.0)
+    wanted[:2] = False
+    np.testing.assert_array_equal(loops.empty_cells(count, usual, 2, 0.15, 4.0), wanted)
+
+
 @given(seeds)
 def test_cells_changed_whose_range_did(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -123,10 +147,15 @@ def test_an_edge_says_where_about_it_the_picture_is_strongest(seed: int) -> None
 
 
 @given(seeds)
-def test_cells_outside_all_windows_come_in_order(seed: int) -> None:
+def test_cells_outside_all_boxes_come_in_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    cells, free = rng.random((7, 9)).astype(np.float32), np.ones((7, 9), bool)
-    windows = np.sort(rng.integers(0, 8, (3, 2, 2)), axis=2).reshape(3, 4)
-    for top, end, left, right in windows:
-        free[top:end, left:right] = False
-    np.testing.assert_array_equal(loops.outside(cells, windows), np.sort(cells[free]))
+    cells = rng.random((9, 14)).astype(np.float32)
+    corner = rng.uniform(-40, 240, (3, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 90, (3, 2))], axis=1)
+    free = np.ones(cells.shape, bool)
+    for x0, y0, x1, y1 in boxes / 16.0:
+        low = np.clip(np.floor([y0, x0]), 0, (8, 13)).astype(int)
+        high = np.clip(np.ceil([y1, x1]), 1, (9, 14)).astype(int)
+        free[low[0] : high[0], low[1] : high[1]] = False
+    np.testing.assert_array_equal(loops.outside(cells, boxes, 16.0), np.sort(cells[free]))
+    assert not len(loops.outside(cells[:0], boxes, 16.0))

@@ -55,14 +55,6 @@ def test_corners_of_turned_boxes_are_where_the_quaternion_puts_them(seed: int) -
     np.testing.assert_allclose(extent[0], wanted.max(axis=0) - wanted.min(axis=0), atol=1e-9)
 
 
-def test_a_box_that_is_not_wholly_ahead_has_no_outline() -> None:
-    k = np.array([[500.0, 0, 320], [0, 500, 180], [0, 0, 1]])
-    corner = np.array([[[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-2.0, 2.0)]] * 2)
-    hull = loops.hulls(corner, np.array([[0.0, 0, 10], [0, 0, 2.2]]), k)
-    np.testing.assert_allclose(hull[0], [320 - 62.5, 180 - 62.5, 320 + 62.5, 180 + 62.5])
-    assert np.isnan(hull[1]).all()
-
-
 @given(st.integers(0, 2**32 - 1))
 def test_evidence_is_gathered_step_by_step_faded_and_bounded(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,6 +106,22 @@ def test_the_nearest_body_is_the_first_that_holds_enough(ranges: list[float]) ->
         assert np.isnan(found)
     else:
         assert found == z[first + count[first] // 2]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_cells_that_touch_are_one_component(seed: int, full: float) -> None:
+    rng = np.random.default_rng(seed)
+    shape = rng.integers(1, 30, 2)
+    for _ in range(2):  # what an earlier grid left behind is not seen
+        grid = (rng.random(shape) < full).astype(np.uint8)
+        count, wanted = cv2.connectedComponents(grid, connectivity=8)
+        label, labels = loops.components(grid)
+        here = grid.ravel() > 0
+        assert labels == count
+        pairs = np.unique(np.column_stack([label[: grid.size][here], wanted.ravel()[here]]), axis=0)
+        assert len(pairs) == count - 1 == len(np.unique(pairs[:, 0]))  # one to one
+        met = label[: grid.size][here]
+        assert list(dict.fromkeys(met.tolist())) == list(range(1, labels))
 
 
 def test_a_plane_is_found_among_things_that_stand_on_it() -> None:

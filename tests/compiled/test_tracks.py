@@ -35,7 +35,7 @@ def test_how_tracks_lie_in_the_image(seed: int) -> None:
     b, w, h = t.xyxy, crowds.WIDTH, crowds.HEIGHT
     before = np.where(t.is_new, 0.0, apart_s[t.slot])
     found = loops.views(t, (w, h), crowds.FOCAL, apart_s, dt, 0.45)
-    truncated, edge_px, size_range, duplicate, asserted, hidden, foot_hidden, occluders = found
+    truncated, edge_px, size_range, duplicate, asserted, hidden, foot_hidden, occluders, rows = found
     np.testing.assert_array_equal(truncated, (b[:, :2] < 4).any(1) | (b[:, 2] > w - 5) | (b[:, 3] > h - 5))
     np.testing.assert_array_equal(edge_px, np.minimum(b[:, 0], w - b[:, 2]))
     size = crowds.FOCAL * objects.HEIGHT[t.label] / np.maximum(t.height, 1.0)
@@ -46,7 +46,9 @@ def test_how_tracks_lie_in_the_image(seed: int) -> None:
     after = np.clip(before + np.where(t.matched & ~twin, dt, -0.5 * dt), 0, 2)
     np.testing.assert_allclose(apart_s[t.slot], after)
     np.testing.assert_array_equal(asserted, (t.confidence >= 0.45) & (t.hits >= 2) & ~duplicate)
-    np.testing.assert_array_equal(occluders, b[~duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25)])
+    stands = ~duplicate & (t.confidence >= 0.3) & (t.missed_s <= 0.25)
+    np.testing.assert_array_equal(rows, np.flatnonzero(stands))
+    np.testing.assert_array_equal(occluders, b[stands])
     np.testing.assert_allclose(hidden, covered(b, occluders))
     height = np.maximum(t.height, 1.0)
     strip = np.stack([b[:, 0], b[:, 3] - 0.05 * height, b[:, 2], b[:, 3] + 0.15 * height], axis=1)

@@ -55,10 +55,8 @@ class Bench:
         from ros_nodes.verdict_msg import to_message
 
         verdict = Verdict(self.listener.get_clock().now().nanoseconds - 5_000_000, self.level)
-        msg = to_message(verdict, source="/monitor_node", frame_id="camera", age_ms=5.0)
-        if self.spoil:
-            msg.status[0].values[0].value = "nonsense"
-        self.voice.publish(msg)
+        data = to_message(verdict, source="/monitor_node", frame_id="camera", age_ms=5.0, inputs={})
+        self.voice.publish(data.replace(b'{"schema"', b"nonsense!") if self.spoil else data)
 
     def expect(self, stop: bool, reason: str) -> None:
         self.stops.clear()
@@ -87,6 +85,10 @@ def test_holds_at_start_follows_the_verdicts_and_trips_on_silence(bench: Bench) 
     bench.spoil = True
     bench.expect(True, "malformed")
     bench.spoil = False
+    bench.expect(False, "recovered")
+    # Nonsense that does not say whose it is must not be waited for for ever.
+    bench.voice.publish(b"\x00\x01\x00\x00" + b"\xff" * 60)
+    bench.expect(True, "malformed")
     bench.expect(False, "recovered")
     bench.hush()
     bench.expect(True, "silence")

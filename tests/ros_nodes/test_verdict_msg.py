@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -52,20 +53,27 @@ verdicts = st.builds(
 )
 
 
-def message(verdict: Verdict):
+INPUTS = {"camera": [0.5, None, 2.0]}
+
+
+def serialised(verdict: Verdict) -> bytes:
     from ros_nodes.verdict_msg import to_message
 
-    return to_message(verdict, source="/front/monitor_node", frame_id="camera", age_ms=12.5)
+    return to_message(verdict, source="/front/monitor_node", frame_id="camera", age_ms=12.5, inputs=INPUTS)
+
+
+def message(verdict: Verdict):
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rclpy.serialization import deserialize_message
+
+    return deserialize_message(serialised(verdict), DiagnosticArray)
 
 
 @given(verdicts)
 def test_a_verdict_survives_the_wire_to_the_byte(verdict: Verdict) -> None:
-    from diagnostic_msgs.msg import DiagnosticArray
-    from rclpy.serialization import deserialize_message, serialize_message
-
     from ros_nodes.verdict_msg import from_message
 
-    received = deserialize_message(serialize_message(message(verdict)), DiagnosticArray)
+    received = message(verdict)
     assert from_message(received).to_json() == verdict.to_json()
     assert from_message(received) == verdict
 
@@ -80,26 +88,31 @@ def test_what_was_not_measured_stays_so() -> None:
 
 
 def test_one_status_a_check_and_what_could_not_be_observed_is_not_ok() -> None:
-    from diagnostic_msgs.msg import DiagnosticStatus
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+    from rclpy.serialization import deserialize_message
 
     from ros_nodes.verdict_msg import to_diagnostics
 
     coverage = {"seen": Coverage(passed=2), "blind": Coverage(unobservable=3), "idle": Coverage()}
     verdict = Verdict(5, Level.NOMINAL, coverage=coverage, stage_ms={"seen": 1.25})
-    checks = to_diagnostics(verdict, source="/front/monitor_node", now_ns=7).status
+    data = to_diagnostics(verdict, source="/front/monitor_node", now_ns=7, judged=40, lost=2)
+    *checks, frames = deserialize_message(data, DiagnosticArray).status
     assert [s.name for s in checks] == ["monitor_node: seen", "monitor_node: blind", "monitor_node: idle"]
     assert [s.level for s in checks] == [DiagnosticStatus.OK, DiagnosticStatus.STALE, DiagnosticStatus.OK]
     assert checks[1].message == "3 unobservable"
     assert {v.key: v.value for v in checks[0].values}["ms"] == "1.250"
-    assert all(s.hardware_id == "/front/monitor_node" for s in checks)
+    assert all(s.hardware_id == "/front/monitor_node" for s in (*checks, frames))
+    assert (frames.name, frames.message) == ("monitor_node: frames", "40 judged, 2 lost")
 
 
-def test_a_verdict_carries_its_age_and_its_stages() -> None:
+def test_a_verdict_carries_its_age_its_stages_and_when_its_inputs_came() -> None:
     from ros_nodes.verdict_msg import from_message
 
     verdict = Verdict(5, Level.NOMINAL, stage_ms={"tracking": 1.25})
     msg = message(verdict)
-    assert {v.key: v.value for v in msg.status[0].values}["age_ms"] == "12.500"
+    told = {v.key: v.value for v in msg.status[0].values}
+    assert told["age_ms"] == "12.500"
+    assert json.loads(told["inputs_ms"]) == INPUTS
     assert from_message(msg).stage_ms == {"tracking": 1.25}
 
 

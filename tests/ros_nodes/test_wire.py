@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 
 from edgeguard.errors import MessageError
 from edgeguard.verdict import Coverage, Level, Verdict
-from tests.ros_nodes.test_verdict_msg import message, texts, verdicts
+from tests.ros_nodes.test_verdict_msg import message, serialised, stamps, texts, verdicts
 
 pytest.importorskip("diagnostic_msgs")
-
-
-def serialised(verdict: Verdict) -> bytes:
-    from rclpy.serialization import serialize_message
-
-    return bytes(serialize_message(message(verdict)))
 
 
 @given(verdicts, texts)
@@ -35,6 +29,19 @@ def test_the_wire_says_what_the_message_says(verdict: Verdict, frame_id: str) ->
     assert read.values == {v.key: v.value for v in msg.status[0].values}
     assert from_summary(read) == verdict
     assert from_summary(read, whole=False).alarms == verdict.alarms
+
+
+@given(stamps, st.booleans())
+def test_the_quiet_verdict_is_known_without_reading_it(stamp_ns: int, has_image: bool) -> None:
+    from ros_nodes.verdict_msg import from_summary
+    from ros_nodes.wire import read_summary
+
+    verdict = Verdict(stamp_ns, Level.NOMINAL, has_image=has_image)
+    read = read_summary(serialised(verdict))
+    assert from_summary(read, whole=False) == verdict
+    for spoilt in (read._replace(level=b"\x02"), read._replace(stamp_ns=stamp_ns + 1)):
+        with pytest.raises(MessageError):
+            from_summary(spoilt, whole=False)
 
 
 def test_what_ends_too_early_is_refused_wherever_it_ends() -> None:
