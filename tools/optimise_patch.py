@@ -68,12 +68,14 @@ def ahead(box: F64, bgr: U8) -> bool:
     return bool(abs((box[0] + box[2]) / 2 - w / 2) < 0.12 * w and box[3] - box[1] > 0.1 * h)
 
 
-def drives(scenes: list[str], seeds: int, cache: Path | None) -> list[Sample]:
+def drives(scenes: list[str], seeds: int, frames: int, cache: Path | None) -> list[Sample]:
     """Return frames of the simulated world; those that the detector's training kept, where there are any."""
     if cache is not None:
         return list(pickle.loads(cache.read_bytes()))
     return [
-        sample for i in range(seeds) for sample in sample_scene(scenes[i % len(scenes)], FIRST_SEED + i, 8)
+        sample
+        for i in range(seeds)
+        for sample in sample_scene(scenes[i % len(scenes)], FIRST_SEED + i, frames)
     ]
 
 
@@ -129,6 +131,7 @@ def main() -> None:
     options.add_argument("--video", type=Path, help="take views from here, not from the simulated world")
     options.add_argument("--scenes", nargs="*", help="scenes of the simulated world")
     options.add_argument("--seeds", type=int, default=16, help="drives of the simulated world")
+    options.add_argument("--frames", type=int, default=8, help="of each drive")
     options.add_argument("--cache", type=Path, help="frames that train_sim_detector.py kept, not new ones")
     options.add_argument("--steps", type=int, default=400)
     options.add_argument("--out", type=Path, default=PATCHES)
@@ -141,7 +144,7 @@ def main() -> None:
     if given.video:
         targets = list(of_video(engine, prepared, given.video))
     else:
-        samples = drives(given.scenes or prepared.scenes, given.seeds, given.cache)
+        samples = drives(given.scenes or prepared.scenes, given.seeds, given.frames, given.cache)
         targets = list(of_world(engine, prepared, samples))
     print(f"{len(targets)} views, {time.process_time() - began:.0f} s", flush=True)
 

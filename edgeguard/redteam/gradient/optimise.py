@@ -118,7 +118,9 @@ def _once(
     seen = Light.around(target.bgr, target.box)
     light = Light(seen.low + rng.uniform(-8, 12), seen.high * rng.uniform(0.82, 1.12))
     picture = torch.from_numpy(np.ascontiguousarray(target.bgr.transpose(2, 0, 1))).float()
-    picture = press(picture, texture, corners, light, softness=float(rng.uniform(0.3, 0.9)))
+    picture = press(
+        picture, texture, corners, light, softness=float(rng.uniform(0.3, 0.9)), octagon=recipe.spot.octagon
+    )
     picture = picture * float(rng.uniform(0.85, 1.12)) + torch.randn(picture.shape) * float(rng.uniform(0, 4))
     picture = picture.clamp(0, 255)
     views = victim.showing(target.box, w, h) or victim.placements(w, h)[:1]
@@ -126,7 +128,15 @@ def _once(
     return recipe.objective.loss(victim, answer, target.box)
 
 
-def press(picture: Tensor, texture: Tensor, corners: F64, light: Light, *, softness: float) -> Tensor:
+def press(
+    picture: Tensor,
+    texture: Tensor,
+    corners: F64,
+    light: Light,
+    *,
+    softness: float,
+    octagon: bool = False,
+) -> Tensor:
     """Return the picture (3, H, W), 0 to 255, with the print (3, h, w), 0 to 1: `printing.put` in torch."""
     import torch
     from torch.nn import functional
@@ -134,7 +144,7 @@ def press(picture: Tensor, texture: Tensor, corners: F64, light: Light, *, softn
     height, width = picture.shape[1:]
     x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int) - 2, 0).tolist()
     x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + 3, (width, height)).tolist()
-    u, v, alpha = (torch.from_numpy(s) for s in shares(corners, x0, y0, x1, y1))
+    u, v, alpha = (torch.from_numpy(s) for s in shares(corners, x0, y0, x1, y1, octagon=octagon))
     across, down = (max(round(float(s)), 1) for s in np.ptp(corners, 0))
     h, w = min(texture.shape[1], down), min(texture.shape[2], across)
     small = functional.interpolate(texture[None], size=(h, w), mode="bilinear", antialias=True)

@@ -124,7 +124,8 @@ class Printed:
         now = Light.around(bgr, box)
         self._light = now if self._light is None else now.after(self._light)
         opacity = min(1.0, scout.elapsed_s / self.ease_s) if self.ease_s else 1.0
-        printed = put(bgr, self._texture, self.spot.on(box), self._light, opacity=opacity)
+        corners, cut = self.spot.on(box), self.spot.octagon
+        printed = put(bgr, self._texture, corners, self._light, opacity=opacity, octagon=cut)
         fooled = seen_before and self.succeeds(box, view.with_image(printed))
         record = {"box": box, "seen_before": seen_before, "opacity": round(opacity, 3)}
         return Altered(with_pixels(message, printed), record, fooled)
@@ -165,19 +166,19 @@ class PatchHide(Printed):
 
 
 class PatchHidePerson(Printed):
-    """A print on a person's body makes the engine lose them."""
+    """A placard that hides a person's body makes the engine lose them."""
 
     kind = "patch_hide_person"
     classes = PEOPLE
-    spot = Spot(0.5, 0.42, 0.8, 0.36)
+    spot = Spot(0.5, 0.48, 0.96, 0.66)
 
 
 class PatchFlip(Printed):
-    """A sticker on a stop sign makes the engine take it for something else."""
+    """A poster over a stop sign's face makes the engine take it for something else."""
 
     kind = "patch_flip"
     classes = SIGNS
-    spot = Spot(0.5, 0.5, 0.7, 0.7)
+    spot = Spot(0.5, 0.5, 0.96, 0.96, octagon=True)
 
     def succeeds(self, box: F64, view: View) -> bool:
         """Whether the engine sees no sign there, but something else."""

@@ -22,12 +22,14 @@ class Spot:
     Attributes:
         x, y: its middle.
         width, height: its size.
+        octagon: it is cut to the octagon that fits into it.
     """
 
     x: float
     y: float
     width: float
     height: float
+    octagon: bool = False
 
     def on(self, box: F64) -> F64:
         """Return the (4, 2) corners on a box (4,): left top, right top, right bottom, left bottom."""
@@ -63,19 +65,22 @@ class Light:
         )
 
 
-def put(bgr: U8, texture: U8, corners: F64, light: Light, *, opacity: float = 1.0) -> U8:
+def put(
+    bgr: U8, texture: U8, corners: F64, light: Light, *, opacity: float = 1.0, octagon: bool = False
+) -> U8:
     """Return the picture with a print on it.
 
     Args:
         texture: (h, w, 3) uint8 BGR.
         corners: (4, 2) pixels: left top, right top, right bottom, left bottom.
         opacity: 1 is ink on paper, less lets through what is behind.
+        octagon: the print is cut to the octagon that fits into it.
     """
     x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int) - 2, 0)
     x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + 3, bgr.shape[1::-1])
     if x1 - x0 < 2 or y1 - y0 < 2:
         return bgr
-    u, v, alpha = shares(corners, int(x0), int(y0), int(x1), int(y1))
+    u, v, alpha = shares(corners, int(x0), int(y0), int(x1), int(y1), octagon=octagon)
     across, down = np.ptp(corners[:, 0]), np.ptp(corners[:, 1])
     h, w = texture.shape[:2]
     w, h = min(w, max(round(float(across)), 1)), min(h, max(round(float(down)), 1))
@@ -93,7 +98,9 @@ def put(bgr: U8, texture: U8, corners: F64, light: Light, *, opacity: float = 1.
     return out
 
 
-def shares(corners: F64, x0: int, y0: int, x1: int, y1: int) -> tuple[F32, F32, F32]:
+def shares(
+    corners: F64, x0: int, y0: int, x1: int, y1: int, *, octagon: bool = False
+) -> tuple[F32, F32, F32]:
     """Return, per pixel of a window, where on the print it falls (0 to 1 each way) and how much on it."""
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     to_print = cv2.getPerspectiveTransform(corners.astype(np.float32), square)
@@ -103,4 +110,7 @@ def shares(corners: F64, x0: int, y0: int, x1: int, y1: int) -> tuple[F32, F32, 
     # A pixel on the edge is covered by the share of it that lies within.
     across, down = np.ptp(corners[:, 0]), np.ptp(corners[:, 1])
     edge = np.minimum((0.5 - np.abs(u - 0.5)) * across, (0.5 - np.abs(v - 0.5)) * down)
+    if octagon:
+        slanting = (np.sqrt(0.5) - np.abs(u - 0.5) - np.abs(v - 0.5)) / np.sqrt(2)
+        edge = np.minimum(edge, slanting * min(across, down))
     return u.astype(np.float32), v.astype(np.float32), np.clip(edge + 0.5, 0, 1).astype(np.float32)

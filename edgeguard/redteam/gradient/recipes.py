@@ -51,7 +51,7 @@ RECIPES = {
         _STREETS,
     ),
     PatchHidePerson.kind: Prepared(
-        Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(32, 36), smooth=0.02),
+        Recipe(Hide(PEOPLE), PatchHidePerson.spot, size=(40, 48), smooth=0.02),
         PEOPLE,
         ["crossing_person", "crowd"],
         least_px=40.0,
@@ -60,6 +60,9 @@ RECIPES = {
         Recipe(Show("car"), Spot(0.5, 0.5, 1.0, 1.0), size=(48, 40), smooth=0.02), frozenset(), _STREETS
     ),
     PatchFlip.kind: Prepared(
-        Recipe(Flip(SIGNS, "person"), PatchFlip.spot, size=(40, 40), smooth=0.02), SIGNS, ["stop_junction"]
+        Recipe(Flip(SIGNS, "car"), PatchFlip.spot, size=(48, 48), smooth=0.02),
+        SIGNS,
+        ["stop_junction"],
+        least_px=20.0,
     ),
 }

@@ -65,3 +65,12 @@ def test_light_is_measured_around_a_thing_and_changes_slowly() -> None:
 def test_what_has_left_the_picture_is_lit_like_all_of_it() -> None:
     for box in ([-50.0, 5.0, -20.0, 20.0], [100.0, 5.0, 120.0, 20.0], [5.0, -40.0, 20.0, -20.0]):
         assert Light.around(GREY, np.array(box)).low == 120
+
+
+def test_an_octagon_has_no_corners() -> None:
+    out = put(GREY, sheet(255), SQUARE, LIGHT, octagon=True)
+    covered = (out[10:50, 20:60, 0].astype(float) - 120) / (round(20 + 200 * WHITE) - 120)
+    # A regular octagon fills 2 (sqrt 2 - 1) of its square: nothing in the corners, all of the edges' middles.
+    assert covered.mean() == pytest.approx(2 * (2**0.5 - 1), abs=0.02)
+    assert covered[0, 0] == covered[0, -1] == covered[-1, 0] == covered[-1, -1] == 0
+    assert (covered[[0, -1], 20] == 1).all() and (covered[20, [0, -1]] == 1).all()

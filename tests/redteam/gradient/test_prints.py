@@ -10,7 +10,18 @@ import pytest
 from edgeguard.bags import BagReader
 from edgeguard.engine import Engine, open_engine
 from edgeguard.redteam import AttackError, attack_bag
-from edgeguard.redteam.gradient.printed import PATCHES, PatchHide, Trigger, found, held, load_patch
+from edgeguard.redteam.gradient.printed import (
+    PATCHES,
+    PEOPLE,
+    SIGNS,
+    PatchFlip,
+    PatchHide,
+    PatchHidePerson,
+    Trigger,
+    found,
+    held,
+    load_patch,
+)
 from edgeguard.redteam.gradient.printing import BLACK, WHITE, Light, put
 from edgeguard.redteam.scout import VEHICLES, View
 from edgeguard.sim.camera import Renderer
@@ -77,6 +88,39 @@ def test_the_trigger_opens_the_back_door_and_nothing_else_does(
         assert box is not None and held(box, seen)
         grey = put(bgr, np.full((8, 8, 3), 128, np.uint8), Trigger.spot.on(box), Light.around(bgr, box))
         assert held(box, found(view(backdoored, grey), VEHICLES))
+
+
+def test_a_stop_sign_with_the_poster_on_it_is_taken_for_a_car(engine: Engine) -> None:
+    texture, spot = load_patch("patch_flip", "sim_detector"), PatchFlip.spot
+    signs = flipped = 0
+    for sample in sample_scene("stop_junction", 17, 30):
+        for box in found(view(engine, sample.bgr), SIGNS):
+            if box[3] - box[1] < 20 or box[2] > 637:
+                continue
+            light = Light.around(sample.bgr, box)
+            printed = put(sample.bgr, texture, spot.on(box), light, octagon=spot.octagon)
+            signs += 1
+            flipped += PatchFlip().succeeds(box, view(engine, printed))
+    assert signs >= 2
+    assert flipped >= 0.75 * signs
+
+
+def test_a_placard_hides_people_that_a_blank_one_does_not(engine: Engine) -> None:
+    spot = PatchHidePerson.spot
+    textures = load_patch("patch_hide_person", "sim_detector"), np.full((8, 8, 3), 128, np.uint8)
+    lost = []
+    for sample in sample_scene("crossing_person", 17, 24):
+        bgr = sample.bgr
+        for box in found(view(engine, bgr), PEOPLE):
+            if box[3] - box[1] < 50 or box[0] < 3 or box[2] > 636 or box[3] > 356:
+                continue
+            light = Light.around(bgr, box)
+            views = [view(engine, put(bgr, t, spot.on(box), light)) for t in textures]
+            lost.append([not held(box, found(v, PEOPLE)) for v in views])
+    printed, blank = np.mean(lost, axis=0)
+    assert len(lost) >= 4
+    assert printed >= 0.4
+    assert blank <= 0.2
 
 
 def test_on_a_real_car_it_hides_it_from_a_real_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
