@@ -270,13 +270,12 @@ class Monitor:
         for scores in check.score(scene):
             if self._observer is not None:
                 self._observer(scene, check.name, scores)
-            n = dark = len(scores.score)
+            n = len(scores.score)
             if scores.is_dark and self._evidence.is_quiet(check.name, scores.kind):
                 unobservable += n  # as most of the time where a sensor is not fitted
                 continue
             standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
-            if not scores.is_dark:
-                dark = int(np.count_nonzero(np.isnan(scores.score)))
+            dark = standing.dark
             if standing.alarms:
                 raised = np.flatnonzero(standing.raised)
                 dark -= int(np.count_nonzero(np.isnan(scores.score[raised])))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import edges, objects
-from edgeguard.arrays import clamp, median
+from edgeguard.arrays import median
 from edgeguard.bonds import Bonds
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -505,29 +505,23 @@ class Scene:
     @cached_property
     def lidar_held_s(self) -> F64:
         """(N,) how long LiDAR had confirmed each track before this frame, s; fades over seconds."""
-        t, held, _ = self.tracks, self._builder.lidar_held, self.pairing
-        held[t.slot[t.is_new]] = 0.0
-        before = held[t.slot].copy()
-        if self.new_sweep:
-            held[t.slot] = _held(before, self.supported & t.matched, self.dt_s)
-        return before
+        t, _ = self.tracks, self.pairing
+        now = self.supported & t.matched if self.new_sweep else None
+        return loops.hold(self._builder.lidar_held, t.slot, t.is_new, now, self.dt_s)
 
     @cached_property
     def camera_held_s(self) -> F64:
         """(N,) how long the camera had boxed each LiDAR object before this frame, s; fades over seconds."""
-        seen, held, pairing = self.objects, self._builder.camera_held, self.pairing
+        seen, pairing, detections = self.objects, self.pairing, self.frame.detections
         if seen is None or pairing is None:
             return np.zeros(0)
-        held[seen.slot[seen.is_new]] = 0.0
-        before = held[seen.slot].copy()
-        detections = self.frame.detections
+        boxed = None
         if detections is not None:
             boxed = pairing.boxed >= SURE_OVERLAP
             if len(detections):
                 # What the camera hardly believes in, it does not hold.
                 boxed &= detections.score[pairing.box_of] >= self.settings.asserted_confidence
-            held[seen.slot] = _held(before, boxed, self.dt_s)
-        return before
+        return loops.hold(self._builder.camera_held, seen.slot, seen.is_new, boxed, self.dt_s)
 
     def clipped(self, xyxy: F64) -> F64:
         """Return boxes cut to the image; an object not wholly ahead of the camera becomes empty."""
@@ -539,10 +533,6 @@ class Scene:
     def object_boxes(self) -> F64:
         """(M, 4) boxes of the LiDAR objects, cut to the image; empty where there are none."""
         return self.clipped(self.objects.xyxy) if self.objects is not None else np.zeros((0, 4))
-
-
-def _held(before_s: F64, now: NDArray[np.bool_], dt_s: float) -> F64:
-    return clamp(before_s + np.where(now, dt_s, -0.5 * dt_s), 0.0, 2.0)
 
 
 def covered_share(xyxy: F64, by: F64) -> F64:

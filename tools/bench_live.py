@@ -219,6 +219,9 @@ class Bench:
 
     def clear(self, timeout_s: float = 30.0) -> bool:
         """Wait for a vehicle that may drive."""
+        for process in (self.failsafe, self.monitor):
+            if process.popen.poll() is not None:
+                sys.exit(f"bench-live: a node did not stay up:\n{process.output[-2000:]}")
         return self.ears.wait_for(lambda: self.ears.stop is False, timeout_s)
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ def quantize(
     method: str = typer.Option("percentile", help="minmax, entropy or percentile."),
     frames: int = typer.Option(64, min=2, help="Most frames to calibrate on, and most to judge by."),
     max_loss: float = typer.Option(
-        0.05, min=0, max=1, help="Greatest share of FP32's detections that INT8 may lose."
+        0.05, min=0, max=1, help="Greatest share of FP32's detections that INT8 may lose, at an IoU of 0.9."
     ),
     write_anyway: bool = typer.Option(False, "--write-anyway", help="Write the engine whatever it loses."),
 ) -> None:
@@ -84,7 +84,7 @@ def quantize(
     folder = out or Path(f"{load_spec(name).name}_int8")
     with _progress(f"quantising {name}") as advance:
         calibration, unused = _split(bag, frames, advance)
-        cost = run(
+        cost, mixture = run(
             name,
             calibration,
             unused,
@@ -96,8 +96,13 @@ def quantize(
         )
     typer.echo(
         f"{folder}: on {cost.frames} frames that were not used, {cost.kept} of {cost.reference} of FP32's "
-        f"detections kept ({cost.kept_share:.1%}), {cost.added} new; boxes' IoU {cost.mean_iou:.3f} "
-        f"(5th percentile {cost.worst_iou:.3f}); scores shifted by {cost.score_shift:+.3f}"
+        f"detections kept at IoU {cost.iou} ({cost.kept_share:.1%}), {cost.added} new; boxes' IoU "
+        f"{cost.mean_iou:.3f} (5th percentile {cost.worst_iou:.3f}); scores' shift {cost.score_shift:+.3f}"
+    )
+    left = f": {', '.join(mixture.left)}" if mixture.left else ""
+    typer.echo(
+        f"INT8: {len(mixture.int8)} layers, {mixture.share:.1%} of the multiply-accumulates; "
+        f"{len(mixture.left)} left in floating point for what they lose{left}"
     )
 
 

@@ -331,6 +331,16 @@ def settled(
     return object_of, track_of_object, boxed, box_of, object_overlap, any_object, own_object, any_box, own_box
 
 
+def outline(const double[:] surprisal):
+    """Return the largest surprisal, nats, −infinite without one, and how many are unobservable (NaN)."""
+    cdef double most = -INFINITY
+    cdef Py_ssize_t i, dark = 0
+    for i in range(surprisal.shape[0]):
+        most = fmax(most, surprisal[i])
+        dark += surprisal[i] != surprisal[i]
+    return most, dark
+
+
 def gather(
     double[::1] evidence, long long[::1] onset_ns, const Py_ssize_t[:] rows, const double[:] surprisal,
     long long stamp_ns, double log_kappa, double slope, double most, double share, double fade, double ceiling,

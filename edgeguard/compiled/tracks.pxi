@@ -47,6 +47,26 @@ cdef inline double held_after(double before_s, bint now, double dt):
     return clamped(before_s + (dt if now else -0.5 * dt), 0.0, 2.0)
 
 
+def hold(double[::1] held_s, const Py_ssize_t[:] slots, is_new, now, double dt):
+    """Return for how long each of these slots was held before this frame, s, and take the frame in.
+
+    Args:
+        held_s: (capacity,) of all slots; written.
+        slots, is_new: (S,) of whom.
+        now: (S,) whether it is held; None where the frame does not tell.
+        dt: since the frame before, s.
+    """
+    cdef const unsigned char[:] begun = flags(is_new), holds = begun if now is None else flags(now)
+    before = np.empty(slots.shape[0])
+    cdef double[::1] o = before
+    cdef Py_ssize_t i, s
+    for i in range(slots.shape[0]):
+        s = slots[i]
+        o[i] = 0.0 if begun[i] else held_s[s]
+        held_s[s] = o[i] if now is None else held_after(o[i], holds[i], dt)
+    return before
+
+
 def views(t, image_size, double focal, double[::1] apart_s, double dt, double asserted_from):
     """Return how each track lies in the image, as the attributes of `edgeguard.scene.Scene` of these names.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from edgeguard.types import F32, F64, Detections
+from edgeguard.types import F32, F64, I64, Detections
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,9 @@ def compare(pairs: Iterable[tuple[Detections, Detections]], *, iou: float = 0.5)
     shifts: list[F64] = []
     for ours, theirs in pairs:
         frames, reference, other = frames + 1, reference + len(ours), other + len(theirs)
-        overlap = _overlap(ours.xyxy, theirs.xyxy)
-        overlap[np.array(ours.labels)[:, None] != np.array(theirs.labels)[None, :]] = 0
-        i, j = linear_sum_assignment(-overlap)
-        good = overlap[i, j] >= iou
-        overlaps.append(overlap[i[good], j[good]])
+        i, j, overlap = _matched(ours, theirs)
+        good = overlap >= iou
+        overlaps.append(overlap[good])
         shifts.append((theirs.score[j[good]] - ours.score[i[good]]).astype(np.float64))
     matched = np.concatenate(overlaps) if overlaps else np.zeros(0)
     shift = np.concatenate(shifts) if shifts else np.zeros(0)
@@ -69,6 +67,31 @@ def compare(pairs: Iterable[tuple[Detections, Detections]], *, iou: float = 0.5)
         float(np.percentile(matched, 5)) if kept else nothing,
         float(shift.mean()) if kept else nothing,
     )
+
+
+def drift(pairs: Iterable[tuple[Detections, Detections]]) -> float:
+    """Return by how much the reference's detections change on average: from 0, not at all, to 1, lost.
+
+    A box's change is the overlap that it lost plus what its score moved. Unlike a count of those kept, that
+    shows changes too small to lose a box; the other's should reach far below the threshold. NaN without any.
+    """
+    changes: list[F64] = []
+    for ours, theirs in pairs:
+        i, j, overlap = _matched(ours, theirs)
+        change = np.ones(len(ours))
+        moved = 1 - overlap + np.abs(theirs.score[j] - ours.score[i])
+        change[i] = np.where(overlap > 0, np.minimum(moved, 1), 1)
+        changes.append(change)
+    every = np.concatenate(changes) if changes else np.zeros(0)
+    return float(every.mean()) if len(every) else float("nan")
+
+
+def _matched(a: Detections, b: Detections) -> tuple[I64, I64, F64]:
+    """Rows of one, rows of the other and their IoU, 0 between classes: the pairs of most overlap in all."""
+    overlap = _overlap(a.xyxy, b.xyxy)
+    overlap[np.array(a.labels)[:, None] != np.array(b.labels)[None, :]] = 0
+    i, j = linear_sum_assignment(-overlap)
+    return i, j, overlap[i, j]
 
 
 def _overlap(a: F32, b: F32) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import yaml
 
 from edgeguard.engine.agreement import Agreement, compare
 from edgeguard.engine.engine import open_engine
+from edgeguard.engine.mixed import KEPT_IOU, QUANTISED_OPERATORS, Mixture, settle
 from edgeguard.engine.preprocess import place, to_tensor
 from edgeguard.engine.spec import SPEC_NAME, LoadedSpec, load_spec
 from edgeguard.engine.tiles import layout
@@ -24,9 +25,6 @@ from edgeguard.types import F32, Image
 
 Method = Literal["minmax", "entropy", "percentile"]
 Progress = Callable[[str, int, int], None]
-
-QUANTISED_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Where the time goes. What lies between stays in floating point, and with it the decoding of boxes."""
 
 _PER_CHANNEL_OPSET = 13
 """The first ONNX opset with one scale per channel."""
@@ -42,18 +40,19 @@ def quantize(
     max_loss: float = 0.05,
     write_anyway: bool = False,
     on_progress: Progress = lambda stage, done, of: None,
-) -> Agreement:
-    """Write an INT8 engine and return what it keeps of the FP32 one's detections on unused images.
+) -> tuple[Agreement, Mixture]:
+    """Write an INT8 engine; return what it keeps of FP32's detections on unused images, and its layers.
 
     Weights get one scale per channel, activations one per tensor, all symmetric, as TensorRT asks for;
-    biases stay in FP32. The result is an engine folder like any other.
+    biases stay in FP32, and so do layers that `sensitive_nodes` and `mixed.settle` leave there. The result is
+    an engine folder like any other.
 
     Args:
         calibration: images whose activations set the ranges.
-        unused: other images, on which the cost is measured.
+        unused: other images, on which the cost is measured and on nothing else decides.
         out: folder to write; must not exist.
         method: how ranges come from activations.
-        max_loss: greatest share of FP32's detections that may be lost.
+        max_loss: greatest share of FP32's detections that may be lost, at an IoU of `KEPT_IOU`.
         write_anyway: write the engine even where it loses more.
 
     Raises:
@@ -67,22 +66,23 @@ def quantize(
     try:
         on_progress("quantising", 0, 1)
         model = f"{loaded.name}.int8.onnx"
-        _quantise(loaded, weights_path(loaded), scratch / model, calibration, method, on_progress)
-        _write_spec(loaded, scratch, model, method)
+        whole = _quantise(loaded, weights_path(loaded), scratch / model, calibration, method, on_progress)
+        mixture = settle(loaded, whole, scratch / model, calibration, max_loss, on_progress)
+        _write_spec(loaded, scratch, model, method, mixture)
         cost = _cost(loaded, scratch, unused, on_progress)
         lost = 1 - cost.kept_share
         if lost > max_loss and not write_anyway:
             raise EngineError(
                 loaded.name,
                 f"loses {lost:.1%} of FP32's detections in INT8 ({cost.kept} of {cost.reference} kept on "
-                f"{cost.frames} unused frames), more than {max_loss:.1%}; nothing was written",
+                f"{cost.frames} unused frames at IoU {cost.iou}), over {max_loss:.1%}; nothing was written",
                 "Calibrate on more varied frames, try another --method, raise --max-loss, or --write-anyway.",
             )
         scratch.chmod(0o755)
         os.replace(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return cost
+    return cost, mixture
 
 
 def _check(
@@ -112,7 +112,8 @@ def _quantise(
     calibration: Sequence[Image],
     method: Method,
     on_progress: Progress,
-) -> None:
+) -> Any:
+    """Return the model with Q/DQ in front of every layer that is not sensitive by its kind."""
     try:
         import onnx
         import onnx.version_converter
@@ -163,6 +164,7 @@ def _quantise(
             },
         )
     prepared.unlink()
+    return onnx.load(str(target))
 
 
 def sensitive_nodes(model: Any) -> list[str]:
@@ -215,14 +217,17 @@ class _Tensors:
         self._on_progress("calibrating", len(self._images), len(self._images))
 
 
-def _write_spec(loaded: LoadedSpec, folder: Path, model: str, method: Method) -> None:
+def _write_spec(loaded: LoadedSpec, folder: Path, model: str, method: Method, mixture: Mixture) -> None:
     content: dict[str, Any] = loaded.spec.model_dump(mode="json", exclude_defaults=True)
     content["description"] = f"{loaded.spec.description or loaded.name}, INT8 ({method})"
     content["weights"] = {"file": model, "sha256": sha256(folder / model)}
     content["classes"] = list(loaded.labels)
     content["tensorrt"] = {**content.get("tensorrt", {}), "precision": "int8"}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    (folder / SPEC_NAME).write_text(f"# Made by `edgeguard engine quantize {loaded.reference}`.\n{text}")
+    note = f"# Made by `edgeguard engine quantize {loaded.reference}`: {len(mixture.int8)} layers in INT8, "
+    note += f"{mixture.share:.1%} of the multiply-accumulates.\n"
+    note += f"# In floating point for what they lose: {', '.join(mixture.left) or 'none'}.\n"
+    (folder / SPEC_NAME).write_text(note + text)
 
 
 def _cost(loaded: LoadedSpec, folder: Path, unused: Sequence[Image], on_progress: Progress) -> Agreement:
@@ -233,7 +238,7 @@ def _cost(loaded: LoadedSpec, folder: Path, unused: Sequence[Image], on_progress
         on_progress("comparing", i, len(unused))
         pairs.append((full.detect(image), small.detect(image)))
     on_progress("comparing", len(unused), len(unused))
-    cost = compare(pairs)
+    cost = compare(pairs, iou=KEPT_IOU)
     if not cost.reference:
         raise EngineError(
             loaded.name,

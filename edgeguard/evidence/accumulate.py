@@ -65,6 +65,7 @@ class Standing:
         raised: (N,) whether it is.
         alarms: how many are.
         onset_ns: (N,) when the evidence last began to rise.
+        dark: how many could not be observed.
     """
 
     evidence: F64
@@ -72,6 +73,7 @@ class Standing:
     raised: NDArray[np.bool_]
     alarms: int
     onset_ns: I64
+    dark: int
 
 
 class _Book:
@@ -178,13 +180,10 @@ class Evidence:
             book = self._books[key] = _Book()
         threshold = self._thresholds.get(key, self.threshold)
         surprisal = scores.score
-        if (
-            book.quiet
-            and threshold > 0
-            and (scores.is_dark or not np.fmax.reduce(surprisal, initial=-math.inf) > _QUIET)
-        ):
+        strongest, dark = loops.outline(surprisal)
+        if book.quiet and threshold > 0 and not strongest > _QUIET:
             evidence, raised, never_ns = _nothing(len(surprisal))  # as nearly always: all stays at 0
-            return Standing(evidence, threshold, raised, 0, never_ns)
+            return Standing(evidence, threshold, raised, 0, never_ns, dark)
         rows = book.rows(scores.ids, stamp_ns)
         evidence, onset_ns, raised_now, alarms = loops.gather(
             book.evidence,
@@ -203,7 +202,7 @@ class Evidence:
             threshold,
         )
         book.quiet = not book.evidence.any()
-        return Standing(evidence, threshold, raised_now.view(bool), alarms, onset_ns)
+        return Standing(evidence, threshold, raised_now.view(bool), alarms, onset_ns, dark)
 
 
 @functools.lru_cache(maxsize=512)

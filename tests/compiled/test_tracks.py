@@ -200,3 +200,15 @@ def test_a_thing_shaped_and_moving_unlike_its_class_is_told() -> None:
     # 10 m/s² is what a car can do: what it does is no more.
     assert acceleration == pytest.approx(10.0) and hasty == pytest.approx(0, abs=1e-6)
     assert surprise == pytest.approx(0.5 * off**2)
+
+
+def test_what_is_held_grows_and_fades_half_as_fast() -> None:
+    held_s, slots = np.array([1.0, 0.02, 1.99, 0.5, 7.0]), np.array([1, 0, 2, 3], np.intp)
+    is_new, now = np.array([False, False, False, True]), np.array([False, False, True, True])
+    before = loops.hold(held_s, slots, is_new, now, 0.1)
+    np.testing.assert_allclose(before, [0.02, 1.0, 1.99, 0.0])
+    np.testing.assert_allclose(held_s, [0.95, 0.0, 2.0, 0.1, 7.0])
+    loops.hold(held_s, slots, np.array([True, False, False, False]), None, 0.1)
+    np.testing.assert_allclose(held_s, [0.95, 0.0, 2.0, 0.1, 7.0])
+    assert loops.outline(np.array([np.nan, 2.0, np.nan, 1.0])) == (2.0, 2)
+    assert loops.outline(np.array([np.nan])) == (-np.inf, 1)

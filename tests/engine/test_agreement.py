@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from edgeguard.engine.agreement import compare
+from edgeguard.engine.agreement import compare, drift
 from edgeguard.types import Detections
 
 
@@ -39,3 +39,11 @@ def test_a_box_is_matched_once() -> None:
 def test_nothing_to_compare_is_no_number() -> None:
     assert math.isnan(compare([]).kept_share)
     assert math.isnan(compare([(seen(), seen())]).mean_iou)
+
+
+def test_drift_counts_overlap_and_score_and_what_is_lost() -> None:
+    reference = seen((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.8, 0))
+    other = seen((0, 0, 10, 8, 0.8, 0), (20, 0, 30, 10, 0.8, 1))
+    assert drift([(reference, other)]) == pytest.approx(((0.2 + 0.1) + 1) / 2, abs=1e-6)
+    assert drift([(reference, reference), (seen(), other)]) == pytest.approx(0, abs=1e-6)
+    assert math.isnan(drift([(seen(), other)]))
