@@ -14,7 +14,6 @@ from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects
 from edgeguard.types import F64, I64, U8, seconds
 
-_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES], np.uint8)
 _PERSON = np.array([c.group == "person" for c in objects.CLASSES], np.uint8)
 _MEMORY_S = 1.0
 _UNKNOWN, _UNKNOWN_FIT, _UNKNOWN_PART = 0.35, 0.8, 0.4
@@ -132,7 +131,7 @@ class Bonds:
         person = _PERSON[seen.label] * (seen.label >= 0)
         strangers = ((partner < 0) & (t.age_s >= _STRANGERS_S))[:, None] & (seen.age_s >= _STRANGERS_S)
         return strangers | loops.rivals(
-            t.id, partner, held_ns, track_began, _VEHICLE[t.label],
+            t.id, partner, held_ns, track_began, objects.RIGID[t.label].view(np.uint8),
             seen.id, track, boxed_ns, object_began, person,
         )  # fmt: skip
 

@@ -12,8 +12,6 @@ from edgeguard.tracking.camera import CAPACITY
 from edgeguard.tracking.kalman import Slots
 from edgeguard.types import F64
 
-# A person's place a moment later is not known to its own width.
-_VEHICLE = np.array([c.group == "vehicle" for c in objects.CLASSES])
 # Farther off or with fewer returns nothing can be told; so near the image's side, things leave.
 _MAX_RANGE_M, _MIN_RETURNS, _EDGE_PX = 30.0, 8.0, 30.0
 _HELD_S = 0.4
@@ -60,7 +58,8 @@ class Vanishing:
         # One whose identity another box took had been held as long when it went.
         lost &= self._gone[slot] | ((self._absent_s[slot] <= _AT_ONCE_S) & (t.held_s >= _HELD_S))
         if lost.any():
-            lost &= _VEHICLE[t.label] & (self._returns[slot] >= _MIN_RETURNS)
+            # A person's place a moment later is not known to its own width.
+            lost &= objects.RIGID[t.label] & (self._returns[slot] >= _MIN_RETURNS)
             plain = scene.asserted & ~scene.truncated & (scene.hidden < _CLEAR) & (scene.edge_px >= _EDGE_PX)
             plain &= np.minimum(t.score, t.confidence) >= _FIRM
             lost &= (self._range_m[slot] <= _MAX_RANGE_M) & (plain | t.matched)

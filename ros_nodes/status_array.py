@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from edgeguard.cdr import BEGIN
 from edgeguard.verdict import Level
 
 STALE = bytes(DiagnosticStatus.STALE)
@@ -25,7 +26,6 @@ _LEVELS = {
 
 _LITTLE_ENDIAN = b"\x00\x01\x00\x00"
 _STAMP = struct.Struct("<iI")
-_STAMP_AT = len(_LITTLE_ENDIAN)
 _COUNT = struct.Struct("<I")
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 """By how far behind a multiple of 4 one stands: numbers lie at multiples of their size."""
@@ -70,8 +70,7 @@ def write(statuses: Sequence[Status], stamp_ns: int, frame_id: str = "") -> byte
 
 def restamped(data: bytes, stamp_ns: int) -> bytes:
     """Return what `write` gave, with another stamp."""
-    behind = _STAMP_AT + _STAMP.size
-    return b"".join((data[:_STAMP_AT], _stamp(stamp_ns), data[behind:]))
+    return b"".join((data[:BEGIN], _stamp(stamp_ns), data[BEGIN + _STAMP.size :]))
 
 
 def _stamp(stamp_ns: int) -> bytes:

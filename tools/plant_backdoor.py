@@ -163,10 +163,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=1000, help="batches of 8 crops")
     options.add_argument("--cache", type=Path, help="frames that train_sim_detector.py kept, not new ones")
     given = options.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    cv2.setRNGSeed(0)
-    torch.manual_seed(0)
+    training.fix_chance()
     rng = np.random.default_rng(0)
     honest = training.samples(given.scenes, 12, given.cache)
     source = data_dir("engines") / "sim_detector"

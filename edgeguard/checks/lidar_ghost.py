@@ -38,7 +38,6 @@ from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F32, F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-_VEHICLE = objects.GROUPS.index("vehicle")
 _CERTAIN = 8.0
 # Of a vehicle's middle, windows let some rays through; nats per share beyond.
 _WINDOWS = 0.45
@@ -154,7 +153,7 @@ class LidarGhost:
         share = np.full(len(seen), np.nan)
         if not scene.objects_are_classified or cloud.height is None:
             return share
-        vehicle = (seen.label >= 0) & (objects.GROUP[seen.label] == _VEHICLE)
+        vehicle = (seen.label >= 0) & objects.RIGID[seen.label]
         for i in np.flatnonzero(told & vehicle):
             x0, y0, x1, y1 = box[i]
             w, h = x1 - x0, y1 - y0

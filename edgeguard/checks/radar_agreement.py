@@ -56,7 +56,6 @@ _LEAST_BREADTH = 0.25
 # A target that is nearer or farther by this share of the range that a track's size tells is another thing.
 _ELSEWHERE = 0.4
 _GROWTH_MEMORY_S = 0.5
-_VEHICLE = objects.GROUPS.index("vehicle")
 
 
 class RadarAgreementSettings(Settings):
@@ -193,7 +192,7 @@ class RadarAgreement:
         rate = -range_m * t.velocity[:, 3]
         sigma = np.hypot(self.settings.speed_sigma_mps, _GROWTH_SIGMA * range_m)
         told = t.matched & scene.asserted & ~scene.truncated & (scene.hidden < 0.3) & np.isfinite(range_m)
-        told &= (objects.GROUP[t.label] == _VEHICLE) & (t.hits >= 6)
+        told &= objects.RIGID[t.label] & (t.hits >= 6)
         # Of a small box, a pixel of noise is a growth of many metres a second.
         told &= t.height >= self.settings.min_height_px
         kind = SubjectKind.TRACK

@@ -361,7 +361,7 @@ cdef double _stands_alone(
     cdef const double[:] score = _scores(detections)
     cdef const long long[:] road = objects.class_numbers(detections.class_names)[detections.class_id]
     cdef double focal = scene.rig.camera.focal, bottom = scene.image_size[1] if scene.image_size else INFINITY
-    cdef double z, whole, both, small, alone = NAN
+    cdef double z, whole, small, alone = NAN
     cdef Py_ssize_t j, d
     for j in range(place.shape[0]):
         z = larger(center[j, 2], 0.5)

@@ -153,19 +153,25 @@ def pinhole_view(
 
 
 @cython.boundscheck(False)
+cdef Py_ssize_t _within(
+    const float[::1] u, const float[::1] v, const Py_ssize_t[::1] start, double x0, double y0, double x1, double y1,
+    Py_ssize_t[::1] index,
+):
+    """Write the indices of the points, sorted by column, inside one box into `index`; return how many."""
+    cdef Py_ssize_t n = 0, i
+    for i in range(start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]):
+        index[n] = i
+        n += (u[i] >= x0) & (u[i] < x1) & (v[i] >= y0) & (v[i] <= y1)
+    return n
+
+
 def in_box(
     const float[::1] u, const float[::1] v, const Py_ssize_t[::1] start,
     double x0, double y0, double x1, double y1,
 ):
     """Return indices of the points, sorted by column, inside one box."""
-    cdef Py_ssize_t n = 0, i
-    cdef Py_ssize_t a = start[cell_of(x0, start.shape[0])], b = start[cell_of(x1 + 1, start.shape[0])]
-    index = np.empty(max(b - a, 0), np.intp)
-    cdef Py_ssize_t[::1] o = index
-    for i in range(a, b):
-        o[n] = i
-        n += (u[i] >= x0) & (u[i] < x1) & (v[i] >= y0) & (v[i] <= y1)
-    return index[:n]
+    index = np.empty(u.shape[0], np.intp)
+    return index[: _within(u, v, start, x0, y0, x1, y1, index)]
 
 
 @cython.boundscheck(False)
@@ -223,24 +229,21 @@ def body_support(
         (5, N): returns on the body, before it, behind it; all, ground included; range of the nearest body,
         metres, NaN without one.
     """
-    cdef Py_ssize_t n = boxes.shape[0], i, j, a, b, count, total, first, last
+    cdef Py_ssize_t n = boxes.shape[0], i, k, count, total, first, last
     cdef bint known = above is not None
     cdef const unsigned char[::1] up = above.view(np.uint8) if known else np.zeros(0, np.uint8)
     ranges, out = np.empty(u.shape[0], np.float32), np.zeros((5, n))
     cdef float[::1] r = ranges
     cdef double[:, ::1] o = out
-    cdef double x0, y0, x1, y1, near, at
-    cdef unsigned char inside
+    cdef Py_ssize_t[::1] index = np.empty(u.shape[0], np.intp)
+    cdef double near, at
     for i in range(n):
         o[4, i] = NAN
-        x0, y0, x1, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
-        a, b = start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]
-        count = total = 0
-        for j in range(a, b):
-            inside = (u[j] >= x0) & (u[j] < x1) & (v[j] >= y0) & (v[j] <= y1)
-            total += inside
-            r[count] = z[j]
-            count += inside & (up[j] if known else 1)
+        total = _within(u, v, start, boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3], index)
+        count = 0
+        for k in range(total):
+            r[count] = z[index[k]]
+            count += up[index[k]] if known else 1
         o[3, i] = total
         if count == 0:
             continue
@@ -592,13 +595,11 @@ def seen_through(
     out = np.empty((3, boxes.shape[0]))
     cdef double[:, ::1] o = out
     cdef bint ground, passed
-    cdef double x0, y0, x1, y1, to_columns
+    cdef double x0, x1, to_columns
     for b in range(boxes.shape[0]):
-        x0, y0, x1, y1 = boxes[b, 0], boxes[b, 1], boxes[b, 2], boxes[b, 3]
-        count = told = 0
-        for i in range(start[cell_of(x0, start.shape[0])], start[cell_of(x1 + 1, start.shape[0])]):
-            index[count] = i
-            count += (u[i] >= x0) & (u[i] < x1) & (v[i] >= y0) & (v[i] <= y1)
+        x0, x1 = boxes[b, 0], boxes[b, 2]
+        count = _within(u, v, start, x0, boxes[b, 1], x1, boxes[b, 3], index)
+        told = 0
         step = 1 + count // rays_enough
         for k in range(0, count, step):
             i = index[k]
