@@ -75,46 +75,53 @@ class _Wait:
         waitables: Sequence[Any],
     ) -> None:
         # By its place in the wait set, which is the order of adding.
-        self._subscriptions = tuple(enumerate(s.handle for s in subscriptions))
-        self._guards = tuple(enumerate(g.handle for g in guards))
-        self._services = tuple(enumerate(s.handle for s in services))
-        self._takes = tuple(_taking(s) for s in subscriptions)
-        self._triggers = tuple(g.callback for g in guards)
+        self._takes = tuple((i, *_taking(s)) for i, s in enumerate(subscriptions))
+        self._triggers = tuple((i, g.callback) for i, g in enumerate(guards))
+        self._services = range(len(services))
         self._waitables = waitables
         events = sum(w.get_num_entities().num_events for w in waitables)
         sizes = len(subscriptions), len(guards), 0, 0, len(services), events
-        self._set = rclpy_implementation.WaitSet(*sizes, node.context.handle)
+        self._set = ready = rclpy_implementation.WaitSet(*sizes, node.context.handle)
+        self._adds = (
+            *((ready.add_subscription, s.handle) for s in subscriptions),
+            *((ready.add_service, s.handle) for s in services),
+            *((ready.add_guard_condition, g.handle) for g in guards),
+        )
 
     def __call__(self, timeout_s: float) -> bool:
         """Wait; call back for messages and guards; return whether anything else is ready."""
+        # Between two wake-ups this process's code leaves the processor's caches: what counts is how little of
+        # it there is, not how often it runs.
         ready = self._set
+        is_ready = ready.is_ready
         ready.clear_entities()
-        for _, handle in self._subscriptions:
-            ready.add_subscription(handle)
-        for _, handle in self._services:
-            ready.add_service(handle)
-        for _, handle in self._guards:
-            ready.add_guard_condition(handle)
+        for add, handle in self._adds:
+            add(handle)
         for waitable in self._waitables:
             waitable.add_to_wait_set(ready)
         ready.wait(int(timeout_s * 1e9))
         # All is looked at before anything is called: a callback may take the wait set's node apart.
-        came = [i for i, _ in self._subscriptions if ready.is_ready("subscription", i)]
-        fired = [i for i, _ in self._guards if ready.is_ready("guard_condition", i)]
+        came: list[tuple[Any, ...]] = []
+        for taking in self._takes:
+            if is_ready("subscription", taking[0]):
+                came.append(taking)
+        fired: list[Callable[[], None]] = []
+        for i, trigger in self._triggers:
+            if is_ready("guard_condition", i):
+                fired.append(trigger)
         rare = False
-        for i, _ in self._services:
-            rare |= ready.is_ready("service", i)
+        for i in self._services:
+            rare |= is_ready("service", i)
         # All are asked, since asking is what tells an event that it may be taken.
         for waitable in self._waitables:
             rare |= waitable.is_ready(ready)
-        for i in came:
-            take, kind, raw, callback, told = self._takes[i]
+        for _, take, kind, raw, callback, told in came:
             taken = take(kind, raw)
             if taken is not None:
                 callback(*taken[:told])
-        for i in fired:
+        for trigger in fired:
             # Waiting takes the trigger back: an executor would not see it again.
-            self._triggers[i]()
+            trigger()
         return rare
 
 

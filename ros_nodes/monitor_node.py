@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import sys
@@ -39,7 +40,7 @@ from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs
-from ros_nodes.verdict_msg import to_diagnostics, to_message
+from ros_nodes.verdict_msg import STOP, SUMMARY, to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.025
@@ -258,19 +259,30 @@ class MonitorNode(ManagedNode):
         )
 
     def _judge(self, frame: Frame) -> None:
-        verdict = self._monitor.step(frame, deadline_ns=self._deadline_ns(frame.stamp_ns))
-        age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
-        inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
-        source, frame_id = self._name_in_full, self._frame_id
-        self._verdicts.publish(
-            to_message(verdict, source=source, frame_id=frame_id, age_ms=age_ms, inputs=inputs)
+        # While a stop stands, its first word would be nothing new.
+        stopped = self._latest is not None and self._latest.level is Level.FAIL_SAFE
+        verdict = self._monitor.step(
+            frame,
+            deadline_ns=self._deadline_ns(frame.stamp_ns),
+            on_stop=None if stopped else functools.partial(self._say, name=STOP),
         )
+        age_ms = self._say(verdict)
         # A verdict is a sign of life as well.
         self._asserted_s = time.monotonic()
         if verdict.level > (self._latest.level if self._latest is not None else Level.NOMINAL):
             time.sleep(GIVE_WAY_S)
         self._latest = verdict
         self._after(frame, verdict, age_ms / 1e3)
+
+    def _say(self, verdict: Verdict, name: str = SUMMARY) -> float:
+        """Publish a verdict and return its age, ms."""
+        age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
+        inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
+        source, frame_id = self._name_in_full, self._frame_id
+        self._verdicts.publish(
+            to_message(verdict, source=source, frame_id=frame_id, age_ms=age_ms, inputs=inputs, name=name)
+        )
+        return age_ms
 
     def _after(self, frame: Frame, verdict: Verdict, age_s: float) -> None:
         """Do what may wait until the verdict is out."""

@@ -18,6 +18,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
 
 from ros_nodes import qos
+from ros_nodes.verdict_msg import SUMMARY
 from tests.conftest import ROOT
 from tests.ros_nodes.live import Listener, Process, node, value
 
@@ -95,7 +96,9 @@ class Drive:
 
         def found() -> list[dict[str, Any]]:
             read = [
-                json.loads(value(m, "json")) | json.loads(value(m, "coverage")) for m in list(self.verdicts)
+                json.loads(value(m, "json")) | json.loads(value(m, "coverage"))
+                for m in list(self.verdicts)
+                if m.status[0].name == SUMMARY
             ]
             return [v for v in read if v["has_image"]]
 
