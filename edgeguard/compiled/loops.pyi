@@ -177,6 +177,7 @@ def views(
 MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
+BODIES: int
 SEATS: int
 
 # agreement.pxi
