@@ -10,6 +10,8 @@ cdef double INSIDE_PX = 8.0
 cdef double APPEAR_RANGE_M = 30.0
 # Of a person or rider, whom detectors lose sooner.
 cdef double LIMBED_RANGE_M = 28.0
+# Nobody is as narrow: such a cluster is what a neighbour, whose own has swallowed the rest, leaves of a body.
+cdef double SLIVER_M = 0.2
 
 
 def tracks_lidar_misses(
@@ -223,7 +225,7 @@ def objects_camera_misses(
             and (held or (visible[i] > 0.9 and box[i, 0] >= border and box[i, 2] <= width - border))
         )
         # A cluster as slim as a post is nothing that the camera has a class for.
-        told = told and (classified or held or (stood_up[i] and size[i, 0] >= 0.4))
+        told = told and (classified or (size[i, 0] >= SLIVER_M if held else stood_up[i] and size[i, 0] >= 0.4))
         beside = _people_beside(box, center, probability, label, i, &mixed)
         # Of two people side by side, one box often stands for both, and the more there are, the more go without:
         # where they overlap as two boxes of one body do, hardly where they merely touch.
@@ -387,7 +389,7 @@ cdef double _stands_alone(
     for j in range(place.shape[0]):
         z = larger(center[j, 2], 0.5)
         # A cluster's middle jumps in range as parts of it come into view.
-        if not measured[j] or not fabs(log(z / bodies[RANGE_M, s])) < 0.3:
+        if not measured[j] or size[j, 0] < SLIVER_M or not fabs(log(z / bodies[RANGE_M, s])) < 0.3:
             continue
         # One that has merged with another's has grown; what is half hidden may well go unseen.
         followed = ident[j] == bodies[CLUSTER, s] and fabs(log(size[j, 1] / bodies[HIGH_M, s])) < 0.3

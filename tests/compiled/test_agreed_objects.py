@@ -97,7 +97,9 @@ def test_what_was_held_steadily_and_is_lost_at_once_is_strange() -> None:
     assert np.isnan(behind[20:]).all()
 
 
-def body_lost(seen: str, *, astray_px: float = 0.0, renamed: bool = False, taller: bool = False) -> np.ndarray:
+def body_lost(
+    seen: str, *, astray_px: float = 0.0, renamed: bool = False, taller: bool = False
+) -> np.ndarray:
     """Surprisal of a person 8 m ahead whose cluster is always there: `x` boxed, `.` lost, one letter a frame.
 
     Args:
@@ -123,9 +125,10 @@ def body_lost(seen: str, *, astray_px: float = 0.0, renamed: bool = False, talle
             np.zeros(int(gone == 0), np.int32), ("person",),
         )  # fmt: skip
         scene = SimpleNamespace(
-            tracks=track, objects=cluster, object_boxes=place, frame=SimpleNamespace(detections=boxed), dt_s=0.1,
-            rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)), image_size=(640.0, 480.0),
-            settings=SimpleNamespace(asserted_confidence=0.3), truncated=~yes,
+            tracks=track, objects=cluster, object_boxes=place, dt_s=0.1, truncated=~yes,
+            frame=SimpleNamespace(detections=boxed), image_size=(640.0, 480.0),
+            rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)),
+            settings=SimpleNamespace(asserted_confidence=0.3),
         )  # fmt: skip
         pairing = SimpleNamespace(
             object_of=np.array([-1 if gone else 0]), object_overlap=np.array([0.0 if gone else 0.8])
@@ -150,3 +153,32 @@ def test_a_lost_body_is_where_its_cluster_is_not_where_the_track_guesses() -> No
     assert np.isnan(body_lost(stray, astray_px=30.0, renamed=True)[11:]).all()
     assert np.isnan(body_lost(stray, astray_px=30.0, taller=True)[11:]).all()
     assert body_lost(stray, renamed=True)[10:] == pytest.approx(8.5)
+
+
+def cluster_missed(width_m: float) -> float:
+    """Surprisal of a cluster 9 m ahead that the camera boxed for two seconds and boxes no more."""
+    habits, box, yes, no = np.zeros((loops.HABITS, 1)), np.array([[300.0, 100, 340, 260]]), [True], [False]
+    cluster = SimpleNamespace(
+        slot=np.array([0]), is_new=np.array(no), matched=np.array(yes), label=np.array([-1]),
+        probability=np.ones(1), center=np.array([[0.0, 0.5, 9.0]]), size=np.array([[width_m, 1.4, 0.3]]),
+        velocity=np.zeros((1, 2)),
+    )  # fmt: skip
+    found = np.zeros((2, 1))
+    for boxed in [0.8] * 20 + [0.0]:
+        scene = SimpleNamespace(
+            tracks=SimpleNamespace(xyxy=box, score=np.ones(1)), objects=cluster, object_boxes=box, dt_s=0.1,
+            camera_held_s=np.full(1, 2.0), objects_are_classified=False, image_size=(640.0, 480.0),
+            rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)),
+            frame=SimpleNamespace(detections=SimpleNamespace(score=np.array([0.9], np.float32))),
+        )  # fmt: skip
+        at = np.array([boxed])
+        pairing = SimpleNamespace(own_box=at, any_box=at, boxed=at, box_of=np.array([0 if boxed else -1]))
+        found, _ = loops.objects_camera_misses(
+            scene, pairing, np.zeros(1), np.ones(1), np.array(no), habits, SETTINGS
+        )
+    return float(found[0, 0])
+
+
+def test_a_sliver_that_a_neighbours_cluster_leaves_of_a_body_is_no_body() -> None:
+    assert cluster_missed(0.5) == pytest.approx(8.5)
+    assert np.isnan(cluster_missed(0.05))
