@@ -13,7 +13,7 @@ from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.kalman import Slots
-from edgeguard.tracking.lidar import LidarBoxes
+from edgeguard.tracking.lidar import LidarBoxes, LidarObjects
 from edgeguard.types import F32, F64, I64, U8, Detections
 
 _Index = NDArray[np.intp]
@@ -26,18 +26,6 @@ def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
 def corners(center: F64, size: F64, orientation: F64, matrix: F64) -> tuple[F64, F64, F64]: ...
-def rivals(
-    track_id: I64,
-    partner: I64,
-    held_ns: I64,
-    track_began_ns: I64,
-    vehicle: U8,
-    object_id: I64,
-    owner: I64,
-    boxed_ns: I64,
-    object_began_ns: I64,
-    person: U8,
-) -> U8: ...
 def agreement(
     tracks: F64,
     track_range: F64,
@@ -180,6 +168,35 @@ HABITS: int
 BODIES: int
 SEATS: int
 
+# bonds.pxi
+BONDS: int
+BOND_RANGES: int
+OWNERS: int
+
+def held_range(bonds: I64, ranges: F64, slots: Slots, stamp_ns: int) -> F64: ...
+def expected(
+    stamp_ns: int,
+    detections: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> tuple[I64, F64, I64, U8]: ...
+def bond(
+    stamp_ns: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    pairing: Pairing,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> None: ...
+
 # agreement.pxi
 def tracks_lidar_misses(
     scene: Scene,
@@ -261,7 +278,7 @@ def body_support(
     enough: int,
 ) -> F64: ...
 def heights(xyz: F32, plane: F64, tolerance: float, slope: float) -> tuple[F32, _Bool]: ...
-def lowest(xyz: F32, near: float, far: float, side: int) -> tuple[F32, int]: ...
+def lowest(xyz: F32, near: float, far: float, side: int) -> tuple[F64, int]: ...
 def tukey_plane(low: F64, start: F64, scales: F64, least: int) -> tuple[F64, int] | None: ...
 def occupy(
     xyz: F32,
@@ -278,11 +295,11 @@ def components(grid: U8) -> tuple[_I32, int]: ...
 def bodies(
     xyz: F32, u: F32, v: F32, height: F32, index: _Index, place: _I32, label: _I32, labels: int, least: int
 ) -> tuple[F64, F64, F64, F64, I64]: ...
-def reach(u: F32, v: F32, z: F32, rows: int, columns: int, cell: float) -> tuple[F32, F32, I64]: ...
-def nearest_cells(
+def depth_cells(
     u: F32, v: F32, z: F32, rows: int, columns: int, across: float, down: float
-) -> tuple[F32, _I32]: ...
-def counts(u: F32, v: F32, rows: int, columns: int, across: float, down: float) -> I64: ...
+) -> tuple[F32, F32, _I32, _I32]: ...
+def wider_cells(near: F32, far: F32, count: _I32, across: int) -> tuple[F32, F32, I64]: ...
+def upper_counts(count: I64, down: int, across: int, quantile: float) -> F64: ...
 def seen_through(
     u: F32,
     v: F32,
