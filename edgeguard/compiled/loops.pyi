@@ -186,6 +186,7 @@ def doubtful_lidar(held_s: F64, support: Support | None) -> _Bool: ...
 MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
+BODIES: int
 SEATS: int
 
 # bonds.pxi
