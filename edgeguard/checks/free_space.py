@@ -9,7 +9,8 @@ that pass, where that is more than windows let through: something slim in front 
 
 Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the
 image's upper or lower border;
-sideways motion faster than the gap between image and sweep allows to compare.
+sideways motion faster than the gap between image and sweep allows to compare; a picture so dark that the box
+holds little but noise, in which networks see what is not there.
 Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and
 shop windows that show a vehicle, netting, boxes wider than what they hold.
 Source: the occlusion reasoning of CARLO (arXiv 2006.16974), reversed: there it unmasks points without a body,
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard import objects
+from edgeguard import grain, objects
 from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
@@ -45,6 +46,8 @@ _NATS_PER_SHARE = 25.0
 _CERTAIN = 8.0
 # A network's own false boxes are common up to here and rare from here.
 _DOUBTFUL, _SURE = 0.4, 0.6
+# Nats below which a look at the picture is not worth its time.
+_ACCUSES = 2.0
 # Nearer to the image's upper or lower border than this, a box may be cut by it.
 _RIM_PX = 5.0
 
@@ -98,6 +101,8 @@ class FreeSpace:
         open_share = np.maximum(width - _LOOSE, share - _GLASS)
         surprise = clamp(_NATS_PER_SHARE * open_share, 0.0, _CERTAIN)
         surprise *= clamp((t.confidence - _DOUBTFUL) / (_SURE - _DOUBTFUL), 0.0, 1.0)
+        accused = np.flatnonzero(told & (surprise > _ACCUSES))
+        told[accused] = grain.shows(scene.frame.image, t.xyxy[accused])
         return [
             Scores(
                 SubjectKind.TRACK,

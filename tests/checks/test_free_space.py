@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sweeps import LIDAR_HEIGHT, Body, alarms, by, drive, rain, wet_road
+from sweeps import HEIGHT, LIDAR_HEIGHT, WIDTH, Body, alarms, by, drive, rain, wet_road
 
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.types import Image
 from edgeguard.verdict import Cause
 
 ONSET_S = 1.0
@@ -76,3 +80,16 @@ def test_it_says_when_it_could_not_have_told() -> None:
     builder, check = SceneBuilder(SceneSettings()), FreeSpace(FreeSpaceSettings())
     scores = [check.score(builder.build(f))[0] for f in drive([far], 0.6)]
     assert len(scores[-1].ids) == 1 and np.isnan(scores[-1].score).all()
+
+
+@pytest.mark.parametrize(("light", "told"), [(120.0, True), (8.0, False)], ids=["day", "dark"])
+def test_boxes_that_a_network_sees_in_nothing_but_noise_are_no_claims(light: float, told: bool) -> None:
+    phantom = Body(lambda t: (0.0, 10.0), solid=False)
+    rng = np.random.default_rng(0)
+    checks = FreeSpace(FreeSpaceSettings()), LidarSupport(LidarSupportSettings())
+    builder = SceneBuilder(SceneSettings())
+    for frame in drive([phantom], 0.4):
+        grainy = np.clip(rng.normal(light, 5.0, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+        scene = builder.build(replace(frame, image=Image(frame.stamp_ns, "camera_optical", grainy)))
+        last = np.array([check.score(scene)[0].score for check in checks])
+    assert (last > 2.0).all() if told else np.isnan(last).all()
