@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard import objects
-from edgeguard.scene import Cloud, Scene, core
+from edgeguard.scene import Scene, core
+from edgeguard.sweep import Cloud
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.tracking.kalman import Slots

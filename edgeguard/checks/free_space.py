@@ -32,7 +32,8 @@ from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
-from edgeguard.scene import Cloud, Scene
+from edgeguard.scene import Scene
+from edgeguard.sweep import Cloud
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.types import F64, Channel
 from edgeguard.verdict import Cause, SubjectKind

@@ -32,7 +32,8 @@ from edgeguard.arrays import clamp, median
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
-from edgeguard.scene import Cloud, Scene, covered_share
+from edgeguard.scene import Scene, covered_share
+from edgeguard.sweep import Cloud
 from edgeguard.tracking import boxes
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F32, F64, U8, Channel

@@ -13,7 +13,7 @@ from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.kalman import Slots
-from edgeguard.tracking.lidar import LidarBoxes
+from edgeguard.tracking.lidar import LidarBoxes, LidarObjects
 from edgeguard.types import F32, F64, I64, U8, Detections
 
 _Index = NDArray[np.intp]
@@ -26,18 +26,6 @@ def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
 def corners(center: F64, size: F64, orientation: F64, matrix: F64) -> tuple[F64, F64, F64]: ...
-def rivals(
-    track_id: I64,
-    partner: I64,
-    held_ns: I64,
-    track_began_ns: I64,
-    vehicle: U8,
-    object_id: I64,
-    owner: I64,
-    boxed_ns: I64,
-    object_began_ns: I64,
-    person: U8,
-) -> U8: ...
 def agreement(
     tracks: F64,
     track_range: F64,
@@ -178,6 +166,35 @@ MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
 SEATS: int
+
+# bonds.pxi
+BONDS: int
+BOND_RANGES: int
+OWNERS: int
+
+def held_range(bonds: I64, ranges: F64, slots: Slots, stamp_ns: int) -> F64: ...
+def expected(
+    stamp_ns: int,
+    detections: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> tuple[I64, F64, I64, U8]: ...
+def bond(
+    stamp_ns: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    pairing: Pairing,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> None: ...
 
 # agreement.pxi
 def tracks_lidar_misses(

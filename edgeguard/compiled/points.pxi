@@ -62,25 +62,25 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
     return uv, inside.view(bool)
 
 
-_room = np.empty((0, 6), np.float32)
+_room = np.empty((0, 5), np.float32)
 
 
 cdef float[:, ::1] _reused(Py_ssize_t n):
     """Return n rows to work in: fresh memory of this size costs a page fault for each 4 kB, every frame."""
     global _room
     if len(_room) < n:
-        _room = np.empty((n, 6), np.float32)
+        _room = np.empty((n, 5), np.float32)
     return _room
 
 
 @cython.boundscheck(False)
 cdef tuple _sorted(const float[:, ::1] seen, Py_ssize_t n, Py_ssize_t width):
-    """Return what `by_column` does of n rows x, y, z, u, v, column of pixels."""
+    """Return what `by_column` does of n rows x, y, z, u, v."""
     cdef Py_ssize_t i, j, c
     start = np.zeros(width + 1, np.intp)
     cdef Py_ssize_t[::1] s = start, at
     for i in range(n):
-        s[<Py_ssize_t> seen[i, 5] + 1] += 1
+        s[cell_of(seen[i, 3], width) + 1] += 1
     for c in range(width):
         s[c + 1] += s[c]
     at = start.copy()
@@ -89,7 +89,7 @@ cdef tuple _sorted(const float[:, ::1] seen, Py_ssize_t n, Py_ssize_t width):
     cdef float[:, ::1] p = points
     cdef float[::1] u = across, v = down, z = ahead
     for i in range(n):
-        c = <Py_ssize_t> seen[i, 5]
+        c = cell_of(seen[i, 3], width)
         j = at[c]
         at[c] += 1
         p[j, 0], p[j, 1], p[j, 2] = seen[i, 0], seen[i, 1], seen[i, 2]
@@ -117,38 +117,86 @@ def by_column(const float[:, ::1] xyz, const float[:, ::1] uv, inside, float nea
     for i in range(xyz.shape[0]):
         if ok[i] and xyz[i, 2] > nearest:
             o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = xyz[i, 0], xyz[i, 1], xyz[i, 2], uv[i, 0], uv[i, 1]
-            o[n, 5] = cell_of(uv[i, 0], width)
             n += 1
     return _sorted(o, n, width)
 
 
+cdef enum:
+    BLOCK = 128
+
+
+cdef struct Projected:
+    # Of a block of points: their place in their own frame and in the optical one, their pixels, and whether those
+    # count. By coordinate, so that a loop does several at once.
+    float[3][BLOCK] at
+    float[BLOCK] x, y, z, u, v
+    int[BLOCK] seen
+
+
+cdef void _row(Projected* o, Py_ssize_t n, const float* m, float* out):
+    """Write one coordinate of the optical frame: `m` is its row of the matrix."""
+    cdef float a = m[0], b = m[1], c = m[2], d = m[3]
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = a * o.at[0][i] + b * o.at[1][i] + c * o.at[2][i] + d
+
+
+cdef int _any_ahead(const float* x, const float* z, Py_ssize_t n, float left, float right, int* seen):
+    """Write whether each point lies between the image's sides, and return whether any does."""
+    cdef Py_ssize_t i
+    cdef int found = 0
+    for i in range(n):
+        seen[i] = (x[i] > left * z[i]) & (x[i] < right * z[i])
+        found |= seen[i]
+    return found
+
+
+cdef void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, float center, float* out):
+    cdef Py_ssize_t i
+    cdef float inverse
+    for i in range(n):
+        inverse = 1 / z[i]
+        out[i] = focal * x[i] * inverse + center
+
+
+cdef void _in_image(Projected* o, Py_ssize_t n, float cone, float width, float height, float nearest):
+    cdef Py_ssize_t i
+    for i in range(n):
+        o.seen[i] &= (
+            (o.z[i] > nearest) & (fabsf(o.x[i]) < cone * o.z[i]) & (fabsf(o.y[i]) < cone * o.z[i])
+            & (o.u[i] >= 0) & (o.u[i] < width) & (o.v[i] >= 0) & (o.v[i] < height)
+        )
+
+
 @cython.boundscheck(False)
 def pinhole_view(
-    const float[:, :] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
+    const float[:, ::1] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
     float width, float height, float nearest,
 ):
-    """Do `in_view`, `pinhole` and `by_column` at once; see these."""
-    cdef Py_ssize_t i, n = 0
-    cdef float[:, ::1] o = _reused(xyz.shape[0])
+    """Do `in_view`, `pinhole` and `by_column` at once, a block of points at a time; see these."""
+    cdef Py_ssize_t i, first, count, n = 0
+    cdef float[:, ::1] o = _reused(xyz.shape[0] + 1)
     cdef float[12] m
-    cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
-    cdef float a, b, c, x, y, z, inverse
+    cdef Projected at
     for i in range(12):
         m[i] = <float> matrix[i // 4, i % 4]
     nearest = max(nearest, <float> 0.1)
-    for i in range(xyz.shape[0]):
-        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        z = m[8] * a + m[9] * b + m[10] * c + m[11]
-        x = m[0] * a + m[1] * b + m[2] * c + m[3]
-        if not (x > left * z and x < right * z):
+    for first in range(0, xyz.shape[0], BLOCK):
+        count = min(xyz.shape[0] - first, BLOCK)
+        for i in range(count):
+            at.at[0][i], at.at[1][i], at.at[2][i] = xyz[first + i, 0], xyz[first + i, 1], xyz[first + i, 2]
+        _row(&at, count, m, at.x)
+        _row(&at, count, m + 8, at.z)
+        # Most of a sweep lies beside and behind the camera, a long run of it at a time.
+        if not _any_ahead(at.x, at.z, count, left, right, at.seen):
             continue
-        y = m[4] * a + m[5] * b + m[6] * c + m[7]
-        if z > nearest and magnitude(x) < cone * z and magnitude(y) < cone * z:
-            inverse = 1 / z
-            a, b = fx * x * inverse + cx, fy * y * inverse + cy
-            if a >= 0 and a < width and b >= 0 and b < height:
-                o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4], o[n, 5] = x, y, z, a, b, <Py_ssize_t> a
-                n += 1
+        _row(&at, count, m + 4, at.y)
+        _pixels(at.x, at.z, count, <float> k[0, 0], <float> k[0, 2], at.u)
+        _pixels(at.y, at.z, count, <float> k[1, 1], <float> k[1, 2], at.v)
+        _in_image(&at, count, cone, width, height, nearest)
+        for i in range(count):
+            o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = at.x[i], at.y[i], at.z[i], at.u[i], at.v[i]
+            n += at.seen[i]
     return _sorted(o, n, <Py_ssize_t> width)
 
 
