@@ -282,7 +282,7 @@ class Scene:
         builder.ground = builder.ground_in(sweep, self.new_sweep)
         standing = sweep.on(builder.ground, self.settings.lidar)
         if builder.density is not None and self.new_sweep:
-            builder.density.update(standing.cloud.u, standing.cloud.v)
+            builder.density.update(sweep.sight)
         return standing
 
     @property
