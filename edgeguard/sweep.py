@@ -81,12 +81,11 @@ class Sweep:
     @cached_property
     def sight(self) -> Sight:
         """How far it saw in each direction."""
-        _, u, v, z, _ = self.view
-        return look(self.points.stamp_ns, u, v, z, self.rig.camera)
+        return look(self.points.stamp_ns, self.depth_cells)
 
     @cached_property
     def depth_cells(self) -> edges.DepthCells:
-        """The nearest return in each of the finest cells of the image."""
+        """What each of the finest cells of the image holds of it."""
         _, u, v, z, _ = self.view
         return edges.depth_cells(u, v, z, (self.rig.camera.width, self.rig.camera.height))
 
