@@ -112,6 +112,8 @@ def from_summary(summary: Summary, *, whole: bool = True) -> Verdict:
     """
     if summary.name != SUMMARY and (whole or summary.name != STOP):
         raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
+    if summary.name == STOP and summary.level != status_level(Level.FAIL_SAFE):
+        raise MessageError(_KIND, f"{STOP!r} does not say FAIL_SAFE")
     told = summary.values
     if not whole and summary.level == _OK and told.get("json") == _QUIET % summary.stamp_ns:
         return Verdict(summary.stamp_ns, Level.NOMINAL)

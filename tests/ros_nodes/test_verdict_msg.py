@@ -174,3 +174,6 @@ def test_the_first_word_of_a_verdict_is_for_the_fail_safe_alone() -> None:
     assert from_summary(read_summary(data), whole=False) == verdict
     with pytest.raises(MessageError, match="the first status is not"):
         from_message(deserialize_message(data, DiagnosticArray))
+    calm = to_message(Verdict(5, Level.NOMINAL), source="/m", frame_id="", age_ms=1.0, inputs={}, name=STOP)
+    with pytest.raises(MessageError, match="does not say FAIL_SAFE"):
+        from_summary(read_summary(calm), whole=False)
