@@ -26,8 +26,16 @@ class _Rare(SingleThreadedExecutor):
         super().wake()
 
 
-def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
+def lean_spin(
+    node: Node,
+    tick: Callable[[], None],
+    period_s: float,
+    *,
+    ahead: Callable[[], Callable[[], None] | None] | None = None,
+) -> None:
     """Serve a node, and call `tick` at a steady period, until its context shuts down.
+
+    `ahead` may give work that is done where no message waits to be served.
 
     rclpy's executor makes a wait set and a task for every wake-up, which took two thirds of the fail-safe's
     time; its `EventsExecutor` (9.1.2) calls nothing and spins. Here a wait set lasts until the node's
@@ -52,8 +60,11 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
             while alive() and not executor.changed:
                 # An empty wait set is an error: an inactive node has nothing urgent.
                 wait = urgent if ticks % FULL_EVERY and (subscriptions or guards) else everything
-                if wait(max(0.0, due - time.monotonic())) and alive():
+                work = ahead() if ahead is not None else None
+                if wait(0.0 if work is not None else max(0.0, due - time.monotonic())) and alive():
                     executor.spin_once(timeout_sec=0)
+                if work is not None and wait.is_idle:
+                    work()
                 if (now := time.monotonic()) >= due:
                     tick()
                     due, ticks = max(due + period_s, now), ticks + 1
@@ -64,7 +75,9 @@ def _entities(node: Node) -> tuple[tuple[Any, ...], ...]:
 
 
 class _Wait:
-    """A wait set over entities that outlive it."""
+    """A wait set over entities that outlive it; `is_idle` where it last found nothing to call back for."""
+
+    is_idle = True
 
     def __init__(
         self,
@@ -109,6 +122,7 @@ class _Wait:
         for i, trigger in self._triggers:
             if is_ready("guard_condition", i):
                 fired.append(trigger)
+        self.is_idle = not (came or fired)
         rare = False
         for i in self._services:
             rare |= is_ready("service", i)

@@ -7,6 +7,7 @@ import gc
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ class MonitorNode(ManagedNode):
         )
         self._diagnosed_s = self._asserted_s = 0.0
         self._scene: Scene | None = None
+        self._foreseen: Frame | None = None
         self._latest: Verdict | None = None
         self._frame_id = ""
         self._begun = False
@@ -130,7 +132,7 @@ class MonitorNode(ManagedNode):
     def activate(self) -> None:
         self._monitor.reset()
         self._begun = False
-        self._assembler = self._latest = None
+        self._assembler = self._latest = self._foreseen = None
         self._frames = FrameCount()
         self._told.clear()
         # What is loaded by now stays: the collector need not look at it again, nor run in mid-frame.
@@ -221,7 +223,7 @@ class MonitorNode(ManagedNode):
             self._frame_id = value.frame_id
         self._assembler.add(channel, value, self.now_ns)
         self._poll()
-        self._prepare()
+        self._foreseen = self._assembler.foreseen() if self._assembler is not None else None
 
     def _poll(self) -> None:
         now_ns = self.now_ns
@@ -239,11 +241,13 @@ class MonitorNode(ManagedNode):
                 self.trigger_deactivate()
                 return
 
-    def _prepare(self) -> None:
-        """Work ahead for a frame that waits for more: what is done now need not be done when that comes."""
-        foreseen = self._assembler.foreseen() if self._assembler is not None else None
-        if foreseen is not None:
-            self._monitor.prepare(foreseen, deadline_ns=self._deadline_ns(foreseen.stamp_ns))
+    def ahead(self) -> Callable[[], None] | None:
+        """Give the work that can be done now for a frame that waits for more, where there is any."""
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is None or not self.active:
+            return None
+        deadline_ns = self._deadline_ns(foreseen.stamp_ns)
+        return functools.partial(self._monitor.prepare, foreseen, deadline_ns=deadline_ns)
 
     def _deadline_ns(self, stamp_ns: int) -> int:
         """When no more may be begun for a frame, on `time.monotonic_ns`."""
@@ -331,7 +335,7 @@ class MonitorNode(ManagedNode):
 
 def spin(node: MonitorNode) -> None:
     """Serve the node until its context shuts down, by steady ticks: simulated time may stand still."""
-    lean_spin(node, node.tick, POLL_PERIOD_S)
+    lean_spin(node, node.tick, POLL_PERIOD_S, ahead=node.ahead)
 
 
 def main() -> None:
