@@ -18,9 +18,8 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from std_msgs.msg import Bool
 
 from ros_nodes import qos
-from ros_nodes.verdict_msg import SUMMARY
 from tests.conftest import ROOT
-from tests.ros_nodes.live import Listener, Process, node, value
+from tests.ros_nodes.live import Listener, Process, node, value, verdicts
 
 MONITOR = {"inputs__expected": ["camera", "detections", "lidar"], "deadline__latency_budget_ms": 2000.0}
 FAILSAFE = {
@@ -97,8 +96,7 @@ class Drive:
         def found() -> list[dict[str, Any]]:
             read = [
                 json.loads(value(m, "json")) | json.loads(value(m, "coverage"))
-                for m in list(self.verdicts)
-                if m.status[0].name == SUMMARY
+                for m in verdicts(self.verdicts)
             ]
             return [v for v in read if v["has_image"]]
 

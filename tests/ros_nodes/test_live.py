@@ -37,10 +37,9 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
 
 def summary_lines(messages: list) -> list[str]:
     """The JSON line of each verdict on an image."""
-    from ros_nodes.verdict_msg import SUMMARY
-    from tests.ros_nodes.live import value
+    from tests.ros_nodes.live import value, verdicts
 
-    lines = [value(m, "json") for m in list(messages) if m.status[0].name == SUMMARY]
+    lines = [value(m, "json") for m in verdicts(messages)]
     return [line for line in lines if json.loads(line)["has_image"]]
 
 
