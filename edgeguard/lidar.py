@@ -177,6 +177,12 @@ class DensityMap:
         density = usual / (_DENSITY_ROWS * _DENSITY_COLUMNS * CELL_PX**2)
         self._density = density if self._density is None else 0.9 * self._density + 0.1 * density
 
+    def per_cell(self, rows: int) -> F32:
+        """Return what a cell of each of the first `rows` rows of `edgeguard.sight` is expected to return."""
+        if self._density is None:
+            return np.zeros(rows, np.float32)
+        return np.repeat((self._density * CELL_PX**2).astype(np.float32), _DENSITY_ROWS)[:rows]
+
     def expected(self, xyxy: F64) -> F64:
         """Return (N,) returns expected from solid things that fill (N, 4) boxes."""
         if self._density is None:

@@ -20,7 +20,7 @@ from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings
 from edgeguard.pairing import SURE_OVERLAP, Pairing
 from edgeguard.picture import Picture
 from edgeguard.rig import CameraModel, Rig
-from edgeguard.sight import CELL_PX, Sight
+from edgeguard.sight import Sight
 from edgeguard.sweep import Cloud, Standing, Sweep
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
@@ -345,9 +345,7 @@ class Scene:
         _, density = self.cloud, self._builder.density
         if self.sight is None or density is None:
             return None
-        top = np.arange(len(self.sight[0].count)) * float(CELL_PX)
-        cells = np.column_stack([np.zeros_like(top), top, np.full_like(top, CELL_PX), top + CELL_PX])
-        return density.expected(cells).astype(np.float32)
+        return density.per_cell(len(self.sight[0].count))
 
     @cached_property
     def measured_objects(self) -> LidarBoxes | None:
@@ -396,10 +394,7 @@ class Scene:
         t, ground = self.tracks, self.ground
         if ground is None or self.frame.rig is None:
             return np.full(len(t), np.nan)
-        k, (a, b, c) = self.frame.rig.camera.k, ground.plane
-        drop = (t.xyxy[:, 3] - k[1, 2]) / k[1, 1] - b
-        drop -= a * ((t.xyxy[:, 0] + t.xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0]
-        return np.where(drop > 1e-3, c / np.maximum(drop, 1e-3), np.inf)
+        return loops.foot_ranges(t.xyxy, self.frame.rig.camera.k, ground.plane)
 
     @cached_property
     def range(self) -> F64:
@@ -407,9 +402,7 @@ class Scene:
         support = self.support
         if support is None:
             return self.size_range
-        agrees = np.abs(np.log(support.foreground) - np.log(self.size_range)) < 0.7
-        use = np.isfinite(support.foreground) & (agrees | ~np.isfinite(self.size_range))
-        return np.where(use, support.foreground, self.size_range)
+        return loops.known_ranges(support.foreground, self.size_range)
 
     @cached_property
     def support(self) -> Support | None:
@@ -491,12 +484,9 @@ class Scene:
     def supported(self) -> NDArray[np.bool_]:
         """(N,) whether LiDAR confirms a track now: an object of its own, or enough returns at its range."""
         support, pairing = self.support, self.pairing
-        confirmed = np.zeros(len(self.tracks), bool)
-        if self.objects_are_classified and pairing is not None:
-            confirmed |= pairing.object_overlap >= SURE_OVERLAP
-        if support is not None:
-            confirmed |= support.on >= np.maximum(3.0, 0.12 * support.expected)
-        return confirmed
+        told = self.objects_are_classified and pairing is not None
+        overlap = pairing.object_overlap if told and pairing is not None else np.zeros(len(self.tracks))
+        return loops.confirmed(support, overlap)
 
     @cached_property
     def suspects_lidar(self) -> NDArray[np.bool_]:
@@ -505,10 +495,7 @@ class Scene:
         What LiDAR had confirmed and lost, or a box in which even ground and background gave no returns, is
         the LiDAR's doing; where LiDAR sees through to what lies behind, the camera sees what is not there.
         """
-        suspect = self.lidar_held_s > 0.3
-        if self.support is not None:
-            suspect |= self.support.total < 0.15 * self.support.expected
-        return suspect
+        return loops.doubtful_lidar(self.lidar_held_s, self.support)
 
     @cached_property
     def lidar_held_s(self) -> F64:
@@ -550,6 +537,4 @@ def covered_share(xyxy: F64, by: F64) -> F64:
 
 def core(xyxy: F64) -> F64:
     """Return the middle of boxes: their rims show what stands beside, above and below."""
-    w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
-    x0, y0, x1, y1 = xyxy.T
-    return np.column_stack([x0 + 0.2 * w, y0 + 0.1 * h, x1 - 0.2 * w, y1 - 0.05 * h])
+    return loops.cores(xyxy)

@@ -8,9 +8,10 @@ from edgeguard.checks.class_stability import ClassStabilitySettings
 from edgeguard.checks.confidence import ConfidenceSettings
 from edgeguard.checks.expansion import ExpansionSettings
 from edgeguard.checks.kinematic_class import KinematicClassSettings
+from edgeguard.checks.lidar_ghost import LidarGhostSettings
 from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
-from edgeguard.scene import Scene
+from edgeguard.scene import Scene, Support
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.kalman import Slots
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects
@@ -105,12 +106,27 @@ def camera_cost(
     bank: F64,
     followed: I64,
     slots: _Index,
+    rows: _Index,
     boxes: F64,
     label: I64,
+    columns: _Index,
     dt: float,
     min_iou: float,
     apart: float,
 ) -> F64: ...
+def affordable(
+    cost: F64, r: _Index, c: _Index, rows: _Index, columns: _Index, apart: float
+) -> tuple[_Index, _Index]: ...
+def unheld(
+    boxes: F64,
+    score: F64,
+    found: _Index,
+    birth_score: float,
+    followed: I64,
+    looks: F64,
+    alive: _Index,
+    stamp_ns: int,
+) -> _Index: ...
 def lidar_predict(bank: F64, slots: _Index, dt: float) -> None: ...
 def lidar_cost(
     bank: F64,
@@ -160,6 +176,11 @@ def views(
     dt: float,
     asserted_from: float,
 ) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64, Slots]: ...
+def cores(boxes: F64) -> F64: ...
+def foot_ranges(boxes: F64, k: F64, plane: F64) -> F64: ...
+def known_ranges(foreground: F64, size_range: F64) -> F64: ...
+def confirmed(support: Support | None, overlap: F64) -> _Bool: ...
+def doubtful_lidar(held_s: F64, support: Support | None) -> _Bool: ...
 
 # habits.pxi
 MIN_OVERLAP: float
@@ -218,6 +239,27 @@ def objects_camera_misses(
     settings: ObjectAgreementSettings,
 ) -> tuple[F64, _Bool]: ...
 def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
+
+# ghosts.pxi
+WINDOWS: float
+NOTHING: int
+AT_ONCE: int
+ALL_ALONG: int
+
+def ghosts_told(scene: Scene, settings: LidarGhostSettings) -> _Bool: ...
+def ghost_births(seen: LidarObjects, told: _Bool, width_m: F64, least_m: float) -> _Index: ...
+def ghost_surprisal(
+    scene: Scene,
+    pairing: Pairing,
+    told: _Bool,
+    passed: F64,
+    usual_mps: float,
+    ident: I64,
+    rush_mps: F64,
+    change_grey: F64,
+    claim: NDArray[np.int8],
+    grew: _Bool,
+) -> tuple[F64, _Bool]: ...
 
 # motion.pxi
 def leaps(scene: Scene, spread: F64, tail: float) -> F64: ...
