@@ -188,7 +188,6 @@ def doubtful_lidar(held_s: F64, support: Support | None) -> _Bool: ...
 MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
-BODIES: int
 SEATS: int
 
 # bonds.pxi
@@ -240,6 +239,10 @@ def objects_camera_misses(
     habits: F64,
     settings: ObjectAgreementSettings,
 ) -> tuple[F64, _Bool]: ...
+
+# bodies.pxi
+BODIES: int
+
 def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
 
 # ghosts.pxi
