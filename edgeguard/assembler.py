@@ -218,6 +218,26 @@ class FrameAssembler:
         released, self._released = self._released, []
         return released
 
+    def foreseen(self) -> Frame | None:
+        """Return what is sure to be in the frame that waits first, as things stand; None where none waits.
+
+        Its image, and of each stream the message that none to come can be nearer than.
+        """
+        if not self._pending:
+            return None
+        value = self._pending[0].value
+        image = value if isinstance(value, Image) else None
+        stamp_ns = value.stamp_ns
+        near = {c: s.nearest(stamp_ns, self._gap_ns) for c, s in self._streams.items() if s.settled(stamp_ns)}
+        return Frame(
+            stamp_ns=stamp_ns,
+            now_ns=self._now_ns if self._now_ns is not None else stamp_ns,
+            image=image,
+            points=cast("PointCloud | None", near.get(Channel.LIDAR)),
+            lidar_detections=cast("Detections3D | None", near.get(Channel.LIDAR_DETECTIONS)),
+            rig=self._rig_of(image),
+        )
+
     def flush(self, now_ns: int) -> list[Frame]:
         """Return what `poll` returns and every image that still waits: nothing more will come."""
         self._advance(now_ns)

@@ -19,7 +19,9 @@ from edgeguard.types import F32, F64, U8
 STEP = 4
 """Pixels of the image per pixel of a gradient."""
 
-_CELL_X, _CELL_Y = 4, 8
+CELL_X, CELL_Y = 4, 8
+"""Pixels of the image across and down the finest cells that a sweep is looked at by."""
+
 _JUMP = 1.15
 _MAX_RANGE_M = 30.0
 _MIN_HEIGHT_M = 0.5
@@ -31,14 +33,18 @@ _ROWS_AROUND, _FAINT = 5, 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DepthCells:
-    """The nearest return per cell of the image, fine enough for outlines.
+    """What a sweep gave per cell of the image, fine enough for outlines.
 
     Attributes:
-        nearest: (R, C) float32 metres ahead, infinite without a return.
+        nearest: (R, C) float32 metres ahead of the nearest return, infinite without one.
+        farthest: (R, C) float32 the same of the farthest, 0 without one.
+        count: (R, C) int32 returns.
         cell: (N,) flat cell of each point.
     """
 
     nearest: F32
+    farthest: F32
+    count: NDArray[np.int32]
     cell: NDArray[np.int32]
 
 
@@ -50,13 +56,13 @@ def depth_cells(u: F32, v: F32, z: F32, size: tuple[float, float]) -> DepthCells
         z: (N,) metres ahead.
         size: image width and height, pixels.
     """
-    columns, rows = -int(-size[0] // _CELL_X), -int(-size[1] // _CELL_Y)
-    return DepthCells(*loops.nearest_cells(u, v, z, rows, columns, _CELL_X, _CELL_Y))
+    columns, rows = -int(-size[0] // CELL_X), -int(-size[1] // CELL_Y)
+    return DepthCells(*loops.depth_cells(u, v, z, rows, columns, CELL_X, CELL_Y))
 
 
 def side_rims(cells: DepthCells) -> NDArray[np.int64]:
     """Return (N, 2) x, y of near bodies' left and right rims, gradient pixels."""
-    return loops.side_rims(cells.nearest, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP)
+    return loops.side_rims(cells.nearest, _MAX_RANGE_M, _JUMP, CELL_X, CELL_Y, STEP)
 
 
 def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
@@ -68,7 +74,7 @@ def top_rims(cells: DepthCells, z: F32, height: F32) -> NDArray[np.int64]:
         height: (N,) metres above ground.
     """
     return loops.top_rims(
-        cells.nearest, cells.cell, z, height, _MIN_HEIGHT_M, _MAX_RANGE_M, _JUMP, _CELL_X, _CELL_Y, STEP
+        cells.nearest, cells.cell, z, height, _MIN_HEIGHT_M, _MAX_RANGE_M, _JUMP, CELL_X, CELL_Y, STEP
     )
 
 

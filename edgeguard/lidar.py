@@ -15,10 +15,11 @@ from pydantic import Field
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.rig import CameraModel
+from edgeguard.sight import CELL_PX, Sight
 from edgeguard.types import F32, F64, I64, U8
 
-_DENSITY_ROW_PX = 16
-_DENSITY_COLUMN_PX = 48
+# Of a band of density and its groups, in cells of `edgeguard.sight`.
+_DENSITY_ROWS, _DENSITY_COLUMNS = 2, 6
 _DENSITY_QUANTILE = 0.7
 # Of a bonnet's front: least width, greatest height, and distance to the cabin, metres; how alike in width.
 _WIDE_M, _LOW_M, _BONNET_M, _AS_WIDE = 1.2, 1.1, 2.0, 0.6
@@ -63,11 +64,9 @@ def fit_ground(xyz: F32, previous: Ground | None) -> Ground | None:
     Returns:
         None where too little ground is seen to tell.
     """
-    lowest, count = loops.lowest(xyz, 3.0, 40.0, 15)
+    low, count = loops.lowest(xyz, 3.0, 40.0, 15)
     if count < 100:
         return None
-    right, ahead = np.nonzero(lowest)
-    low = np.column_stack([right - 14.5, lowest[right, ahead], ahead + 0.5]).astype(np.float64)
     if previous is not None:
         plane = previous.plane
     else:
@@ -169,28 +168,23 @@ class DensityMap:
     """
 
     def __init__(self, camera: CameraModel) -> None:
-        self.rows = -(-camera.height // _DENSITY_ROW_PX)
-        self._columns = -(-camera.width // _DENSITY_COLUMN_PX)
         self._camera = camera
         self._density: F64 | None = None
 
-    def update(self, u: F32, v: F32) -> None:
-        """Learn from one sweep's (N,) columns and rows of pixels in the image."""
-        count = loops.counts(u, v, self.rows, self._columns, _DENSITY_COLUMN_PX, _DENSITY_ROW_PX)
-        density = _upper(count) / (_DENSITY_ROW_PX * _DENSITY_COLUMN_PX)
+    def update(self, sight: Sight) -> None:
+        """Learn from what one sweep holds."""
+        usual = loops.upper_counts(sight.count, _DENSITY_ROWS, _DENSITY_COLUMNS, _DENSITY_QUANTILE)
+        density = usual / (_DENSITY_ROWS * _DENSITY_COLUMNS * CELL_PX**2)
         self._density = density if self._density is None else 0.9 * self._density + 0.1 * density
+
+    def per_cell(self, rows: int) -> F32:
+        """Return what a cell of each of the first `rows` rows of `edgeguard.sight` is expected to return."""
+        if self._density is None:
+            return np.zeros(rows, np.float32)
+        return np.repeat((self._density * CELL_PX**2).astype(np.float32), _DENSITY_ROWS)[:rows]
 
     def expected(self, xyxy: F64) -> F64:
         """Return (N,) returns expected from solid things that fill (N, 4) boxes."""
         if self._density is None:
             return np.zeros(len(xyxy))
-        return loops.expected_returns(xyxy, self._density, _DENSITY_ROW_PX, self._camera.width)
-
-
-def _upper(count: NDArray[np.integer]) -> F64:
-    """Return the quantile of each row, as `np.quantile` does in twenty times as long for so few numbers."""
-    at = _DENSITY_QUANTILE * (count.shape[1] - 1)
-    low = min(int(at), max(count.shape[1] - 2, 0))
-    a, b = np.sort(count, axis=1)[:, [low, min(low + 1, count.shape[1] - 1)]].T.astype(np.float64)
-    quantile: F64 = a + (b - a) * (at - low)
-    return quantile
+        return loops.expected_returns(xyxy, self._density, _DENSITY_ROWS * CELL_PX, self._camera.width)

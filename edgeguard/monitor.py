@@ -117,6 +117,7 @@ class Monitor:
         self._camera: CameraModel | None = None
         self._last_grounds: dict[_Key, _Grounds] = {}
         self._grounds_now: dict[_Key, _Grounds] = {}
+        self._early_ns = 0
         self._builder = SceneBuilder(settings.scene)
         self._calibration, measured = self._thresholds(settings)
         self._checks: tuple[Check, ...] = self._make_checks(settings)
@@ -189,6 +190,19 @@ class Monitor:
         for check in self._checks:
             check.reset()
 
+    def prepare(self, foreseen: Frame, *, deadline_ns: int | None = None) -> None:
+        """Compute what a frame that waits for more needs of the image and the sweep that are here.
+
+        Changes no verdict, only when the work is done.
+
+        Args:
+            foreseen: as much of the frame to come as will not change.
+            deadline_ns: on `time.monotonic_ns`; what is not begun by then is left to `step`.
+        """
+        begin = time.perf_counter_ns()
+        self._builder.prepare(foreseen, _clock(deadline_ns))
+        self._early_ns += time.perf_counter_ns() - begin
+
     def step(
         self, frame: Frame, *, deadline_ns: int | None = None, skip: frozenset[str] = frozenset()
     ) -> Verdict:
@@ -204,6 +218,8 @@ class Monitor:
         """
         self._require_camera(frame)
         stage_ms: dict[str, float] = {}
+        if self._early_ns:
+            stage_ms["early"], self._early_ns = self._early_ns / 1e6, 0
         begin = time.perf_counter_ns()
         scene = self._builder.build(frame)
         now = _elapsed(stage_ms, "tracking", begin)

@@ -112,7 +112,14 @@ class CameraModel:
         """
         if not self.is_distorted:
             return loops.pinhole_view(
-                xyz, matrix, *self.sides, self.k, self._cone, self.width, self.height, nearest
+                np.ascontiguousarray(xyz),
+                matrix,
+                *self.sides,
+                self.k,
+                self._cone,
+                self.width,
+                self.height,
+                nearest,
             )
         xyz = loops.in_view(xyz, matrix, *self.sides)
         return loops.by_column(xyz, *self.project(xyz), nearest, self.width)

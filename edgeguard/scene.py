@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -16,10 +16,12 @@ from edgeguard.arrays import median
 from edgeguard.bonds import Bonds
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
-from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings, cluster, fit_ground
+from edgeguard.lidar import Clusters, DensityMap, Ground, LidarSettings
 from edgeguard.pairing import SURE_OVERLAP, Pairing
+from edgeguard.picture import Picture
 from edgeguard.rig import CameraModel, Rig
-from edgeguard.sight import CELL_PX, Sight, look
+from edgeguard.sight import Sight
+from edgeguard.sweep import Cloud, Standing, Sweep
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
@@ -27,8 +29,6 @@ from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects, LidarTracker, LidarTrackerSettings
 from edgeguard.types import F32, F64, U8, Frame
 
-_PIXEL_STEP = 4
-_MIN_DEPTH_M = 0.5
 _SUPPORT_BAND = 0.35
 _ENOUGH_RETURNS = 200
 _THICKNESS = 1.12
@@ -46,36 +46,6 @@ class SceneSettings(Settings):
     max_points: int = Field(
         150_000, ge=1000, description="points of a sweep looked at; more are thinned evenly"
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cloud:
-    """The points of a sweep that the camera could see.
-
-    Attributes:
-        xyz: (M, 3) optical frame, metres; sorted by column of pixels.
-        u, v: (M,) pixels.
-        z: (M,) of `xyz`, as one run of memory.
-        height: (M,) above ground, metres; None where no ground was found.
-        above: (M,) whether a point is clearly above it; None likewise.
-        start: (width + 1,) index of the first point of each column of pixels.
-    """
-
-    xyz: F32
-    u: F32
-    v: F32
-    z: F32
-    height: F32 | None
-    above: NDArray[np.bool_] | None
-    start: NDArray[np.intp]
-
-    def in_box(self, box: NDArray[np.floating]) -> NDArray[np.intp]:
-        """Return indices of the points inside one `xyxy` box."""
-        return loops.in_box(self.u, self.v, self.start, *box.tolist())
-
-    def uv(self, index: NDArray[np.intp]) -> F32:
-        """Return (K, 2) pixels of some of the points."""
-        return np.column_stack([self.u[index], self.v[index]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +96,69 @@ class SceneBuilder:
         self.camera_held = np.zeros(LIDAR_CAPACITY)
         self.stamp_ns: int | None = None
         self._camera: CameraModel | None = None
+        self._picture: Picture | None = None
+        self._sweep: Sweep | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        # No knowledge of the drive: without them they are computed again, and the same.
+        return self.__dict__ | {"_picture": None, "_sweep": None}
+
+    def prepare(self, foreseen: Frame, late: Callable[[], bool]) -> None:
+        """Compute what a frame to come needs of its image and sweep alone, while it waits for the rest.
+
+        Args:
+            foreseen: what of it is here. Where it becomes another frame, this was in vain, and no harm.
+            late: whether to leave what is not begun to the frame.
+        """
+        products = self._foreseeable(foreseen)
+        while not late() and next(products, products) is not products:
+            pass
+
+    def _foreseeable(self, foreseen: Frame) -> Iterator[object]:
+        rig, picture = foreseen.rig, self.picture(foreseen)
+        # Another camera's sweep has another ground; it comes once in a drive.
+        sweep = self.sweep(foreseen) if rig is not None and rig.camera is self._camera else None
+        if sweep is not None:
+            yield sweep.view
+            standing = sweep.on(self.ground_in(sweep, self.is_new(foreseen)), self.settings.lidar)
+            yield standing.cloud
+            yield standing.grouped
+            yield sweep.sight
+            yield sweep.side_rims
+        if picture is not None:
+            yield picture.pixels
+            yield picture.gray
+            if sweep is not None:
+                yield picture.gradient_across
+
+    def picture(self, frame: Frame) -> Picture | None:
+        """The products of a frame's image, with what was computed early; None without one."""
+        if frame.image is None:
+            return None
+        if self._picture is None or self._picture.image is not frame.image:
+            self._picture = Picture(frame.image)
+        return self._picture
+
+    def sweep(self, frame: Frame) -> Sweep | None:
+        """The products of a frame's sweep, with what was computed before; None where it cannot be seen."""
+        points, rig = frame.points, frame.rig
+        matrix = None
+        if points is not None and rig is not None:
+            matrix = rig.to_camera.get(points.frame_id.lstrip("/"))
+        if points is None or rig is None or matrix is None:
+            return None
+        if self._sweep is None or self._sweep.points is not points or self._sweep.rig is not rig:
+            self._sweep = Sweep(points, rig, matrix, self.settings.max_points)
+        return self._sweep
+
+    def is_new(self, frame: Frame) -> bool:
+        """Whether the LiDAR's sweep is another than that of the frame before."""
+        newest = frame.points if frame.lidar_detections is None else frame.lidar_detections
+        return newest is not None and newest.stamp_ns != self.last_sweep_ns
+
+    def ground_in(self, sweep: Sweep, is_new: bool) -> Ground | None:
+        """The road, as a sweep shows it."""
+        return sweep.ground(self.ground) if is_new or self.ground is None else self.ground
 
     def build(self, frame: Frame) -> Scene:
         """Return the scene of a frame; frames come in the order in which they were put together."""
@@ -167,10 +200,10 @@ class Scene:
         last_ns = builder.stamp_ns if builder.stamp_ns is not None else frame.stamp_ns
         self.dt_s = min(max(0.0, (frame.stamp_ns - last_ns) * 1e-9), 0.5)
         builder.stamp_ns = max(last_ns, frame.stamp_ns)
-        sweep = frame.points if frame.lidar_detections is None else frame.lidar_detections
-        self.new_sweep = sweep is not None and sweep.stamp_ns != builder.last_sweep_ns
-        if sweep is not None:
-            builder.last_sweep_ns = sweep.stamp_ns
+        self.new_sweep = builder.is_new(frame)
+        if (newest := frame.points if frame.lidar_detections is None else frame.lidar_detections) is not None:
+            builder.last_sweep_ns = newest.stamp_ns
+        self._picture, self._sweep = builder.picture(frame), builder.sweep(frame)
         (
             self.truncated,
             self.edge_px,
@@ -205,12 +238,10 @@ class Scene:
 
     # Pixels
 
-    @cached_property
+    @property
     def pixels(self) -> U8 | None:
-        """(H/4, W/4) uint8: every fourth pixel's green. Sampled, not averaged: sensor noise must survive."""
-        if self.frame.image is None:
-            return None
-        return np.ascontiguousarray(self.frame.image.bgr[::_PIXEL_STEP, ::_PIXEL_STEP, 1])
+        """(H/4, W/4) uint8: every fourth pixel's green; None without an image."""
+        return None if self._picture is None else self._picture.pixels
 
     @cached_property
     def previous_pixels(self) -> U8 | None:
@@ -221,77 +252,56 @@ class Scene:
             return None
         return last
 
-    @cached_property
+    @property
     def half(self) -> U8 | None:
-        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels."""
-        if self.frame.image is None:
-            return None
-        bgr = self.frame.image.bgr
-        h, w = bgr.shape[0] // 2, bgr.shape[1] // 2
-        half = cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
-        return np.asarray(half, np.uint8)
+        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels; None without one."""
+        return None if self._picture is None else self._picture.half
 
-    @cached_property
+    @property
     def gray(self) -> U8 | None:
         """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
-        return None if self.half is None else np.asarray(cv2.extractChannel(self.half, 1), np.uint8)
+        return None if self._picture is None else self._picture.gray
 
-    @cached_property
+    @property
     def gradient_across(self) -> F32 | None:
         """(H/4, W/4) how fast brightness changes across `pixels`, over its mean; None without an image."""
-        return None if self.pixels is None else edges.gradient(self.pixels, down=False)
+        return None if self._picture is None else self._picture.gradient_across
 
-    @cached_property
+    @property
     def gradient_down(self) -> F32 | None:
         """(H/4, W/4) the same, down `pixels`."""
-        return None if self.pixels is None else edges.gradient(self.pixels, down=True)
+        return None if self._picture is None else self._picture.gradient_down
 
     # LiDAR
 
     @cached_property
+    def _standing(self) -> Standing | None:
+        sweep, builder = self._sweep, self._builder
+        if sweep is None:
+            return None
+        builder.ground = builder.ground_in(sweep, self.new_sweep)
+        standing = sweep.on(builder.ground, self.settings.lidar)
+        if builder.density is not None and self.new_sweep:
+            builder.density.update(sweep.sight)
+        return standing
+
+    @property
     def cloud(self) -> Cloud | None:
         """The points in view; None without a sweep, a camera model or a transform between them."""
-        rig, builder = self.frame.rig, self._builder
-        if self.frame.points is None or rig is None:
-            return None
-        sweep = self.frame.points
-        matrix = rig.to_camera.get(sweep.frame_id.lstrip("/"))
-        if matrix is None:
-            return None
-        thinned = sweep.xyz[:: max(-(-len(sweep) // self.settings.max_points), 1)]
-        xyz, u, v, z, start = rig.camera.view(thinned, matrix, _MIN_DEPTH_M)
-        if self.new_sweep or builder.ground is None:
-            ground = fit_ground(xyz, builder.ground)
-            # A plane that no longer fits is found afresh before it is given up.
-            builder.ground = ground if ground is not None else fit_ground(xyz, None)
-        if builder.density is not None and self.new_sweep:
-            builder.density.update(u, v)
-        height = above = None
-        if builder.ground is not None:
-            lidar = self.settings.lidar
-            height, above = loops.heights(
-                xyz, builder.ground.plane, lidar.ground_tolerance_m, lidar.ground_slope
-            )
-        return Cloud(xyz, u, v, z, height, above, start)
+        return None if self._standing is None else self._standing.cloud
 
-    @cached_property
-    def _depth_cells(self) -> edges.DepthCells | None:
-        if self.cloud is None or self.image_size is None:
-            return None
-        return edges.depth_cells(self.cloud.u, self.cloud.v, self.cloud.z, self.image_size)
-
-    @cached_property
+    @property
     def side_rims(self) -> NDArray[np.int64] | None:
         """(N, 2) x, y in `gradient_across` of near bodies' sides; None without points in view."""
-        return None if self._depth_cells is None else edges.side_rims(self._depth_cells)
+        return None if self._sweep is None else self._sweep.side_rims
 
     @cached_property
     def top_rims(self) -> NDArray[np.int64] | None:
         """(N, 2) x, y in `gradient_down` of near bodies' tops; None without points in view or ground."""
-        cells, cloud = self._depth_cells, self.cloud
-        if cells is None or cloud is None or cloud.height is None:
+        sweep, cloud = self._sweep, self.cloud
+        if sweep is None or cloud is None or cloud.height is None:
             return None
-        return edges.top_rims(cells, cloud.z, cloud.height)
+        return edges.top_rims(sweep.depth_cells, cloud.z, cloud.height)
 
     @property
     def ground(self) -> Ground | None:
@@ -301,14 +311,13 @@ class Scene:
 
     @cached_property
     def _clustered(self) -> tuple[Clusters, U8, U8 | None] | None:
-        cloud, builder = self.cloud, self._builder
-        if cloud is None or cloud.height is None or cloud.above is None:
+        grouped, builder = self._standing.grouped if self._standing is not None else None, self._builder
+        if grouped is None:
             return None
-        found, occupied = cluster(cloud.xyz, cloud.u, cloud.v, cloud.height, cloud.above, self.settings.lidar)
         before = builder.last_occupied
         if self.new_sweep:
-            builder.last_occupied = occupied
-        return found, occupied, before
+            builder.last_occupied = grouped.occupied
+        return grouped.clusters, grouped.occupied, before
 
     @property
     def clusters(self) -> Clusters | None:
@@ -323,12 +332,11 @@ class Scene:
     @cached_property
     def sight(self) -> tuple[Sight, Sight | None] | None:
         """How far the sweep saw in each direction, and the sweep before it; None without points in view."""
-        cloud, sweep, rig, builder = self.cloud, self.frame.points, self.frame.rig, self._builder
-        if cloud is None or sweep is None or rig is None:
+        sweep, builder = self._sweep, self._builder
+        if self.cloud is None or sweep is None:
             return None
         if builder.sight is None or self.new_sweep:
-            builder.last_sight = builder.sight
-            builder.sight = look(sweep.stamp_ns, cloud.u, cloud.v, cloud.z, rig.camera)
+            builder.last_sight, builder.sight = builder.sight, sweep.sight
         return builder.sight, builder.last_sight
 
     @property
@@ -337,9 +345,7 @@ class Scene:
         _, density = self.cloud, self._builder.density
         if self.sight is None or density is None:
             return None
-        top = np.arange(len(self.sight[0].count)) * float(CELL_PX)
-        cells = np.column_stack([np.zeros_like(top), top, np.full_like(top, CELL_PX), top + CELL_PX])
-        return density.expected(cells).astype(np.float32)
+        return density.per_cell(len(self.sight[0].count))
 
     @cached_property
     def measured_objects(self) -> LidarBoxes | None:
@@ -388,10 +394,7 @@ class Scene:
         t, ground = self.tracks, self.ground
         if ground is None or self.frame.rig is None:
             return np.full(len(t), np.nan)
-        k, (a, b, c) = self.frame.rig.camera.k, ground.plane
-        drop = (t.xyxy[:, 3] - k[1, 2]) / k[1, 1] - b
-        drop -= a * ((t.xyxy[:, 0] + t.xyxy[:, 2]) / 2 - k[0, 2]) / k[0, 0]
-        return np.where(drop > 1e-3, c / np.maximum(drop, 1e-3), np.inf)
+        return loops.foot_ranges(t.xyxy, self.frame.rig.camera.k, ground.plane)
 
     @cached_property
     def range(self) -> F64:
@@ -399,9 +402,7 @@ class Scene:
         support = self.support
         if support is None:
             return self.size_range
-        agrees = np.abs(np.log(support.foreground) - np.log(self.size_range)) < 0.7
-        use = np.isfinite(support.foreground) & (agrees | ~np.isfinite(self.size_range))
-        return np.where(use, support.foreground, self.size_range)
+        return loops.known_ranges(support.foreground, self.size_range)
 
     @cached_property
     def support(self) -> Support | None:
@@ -483,12 +484,9 @@ class Scene:
     def supported(self) -> NDArray[np.bool_]:
         """(N,) whether LiDAR confirms a track now: an object of its own, or enough returns at its range."""
         support, pairing = self.support, self.pairing
-        confirmed = np.zeros(len(self.tracks), bool)
-        if self.objects_are_classified and pairing is not None:
-            confirmed |= pairing.object_overlap >= SURE_OVERLAP
-        if support is not None:
-            confirmed |= support.on >= np.maximum(3.0, 0.12 * support.expected)
-        return confirmed
+        told = self.objects_are_classified and pairing is not None
+        overlap = pairing.object_overlap if told and pairing is not None else np.zeros(len(self.tracks))
+        return loops.confirmed(support, overlap)
 
     @cached_property
     def suspects_lidar(self) -> NDArray[np.bool_]:
@@ -497,10 +495,7 @@ class Scene:
         What LiDAR had confirmed and lost, or a box in which even ground and background gave no returns, is
         the LiDAR's doing; where LiDAR sees through to what lies behind, the camera sees what is not there.
         """
-        suspect = self.lidar_held_s > 0.3
-        if self.support is not None:
-            suspect |= self.support.total < 0.15 * self.support.expected
-        return suspect
+        return loops.doubtful_lidar(self.lidar_held_s, self.support)
 
     @cached_property
     def lidar_held_s(self) -> F64:
@@ -542,6 +537,4 @@ def covered_share(xyxy: F64, by: F64) -> F64:
 
 def core(xyxy: F64) -> F64:
     """Return the middle of boxes: their rims show what stands beside, above and below."""
-    w, h = (xyxy[:, 2:] - xyxy[:, :2]).T
-    x0, y0, x1, y1 = xyxy.T
-    return np.column_stack([x0 + 0.2 * w, y0 + 0.1 * h, x1 - 0.2 * w, y1 - 0.05 * h])
+    return loops.cores(xyxy)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard.compiled import loops
-from edgeguard.rig import CameraModel
+from edgeguard.edges import CELL_X, CELL_Y, DepthCells
 from edgeguard.types import F32, I64
 
-CELL_PX = 8
+CELL_PX = CELL_Y
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,16 +34,9 @@ class Sight:
     count: I64
 
 
-def look(stamp_ns: int, u: F32, v: F32, z: F32, camera: CameraModel) -> Sight:
-    """Return how far a sweep saw.
-
-    Args:
-        stamp_ns: the sweep's stamp.
-        u, v: (N,) columns and rows of the returns, pixels inside the image.
-        z: (N,) ranges ahead, metres.
-    """
-    rows, columns = -(-camera.height // CELL_PX), -(-camera.width // CELL_PX)
-    return Sight(stamp_ns, *loops.reach(u, v, z, rows, columns, CELL_PX))
+def look(stamp_ns: int, cells: DepthCells) -> Sight:
+    """Return how far a sweep saw, from what the finest cells of the image hold of it."""
+    return Sight(stamp_ns, *loops.wider_cells(cells.nearest, cells.farthest, cells.count, CELL_PX // CELL_X))
 
 
 def was_free(before: Sight, uv: F32, z: F32, closing_m: float) -> NDArray[np.bool_]:

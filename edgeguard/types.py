@@ -24,12 +24,6 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 
-def seconds(ns: I64) -> F64:
-    """Return nanoseconds as seconds."""
-    s: F64 = ns.astype(np.float64) * 1e-9
-    return s
-
-
 class Channel(str, Enum):
     """A stream that a `Frame` can hold."""
 

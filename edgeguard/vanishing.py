@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard import objects
-from edgeguard.scene import Cloud, Scene, core
+from edgeguard.scene import Scene, core
+from edgeguard.sweep import Cloud
 from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY
 from edgeguard.tracking.kalman import Slots
@@ -18,6 +19,9 @@ _HELD_S = 0.4
 _GONE_S = 0.6
 _FIRM = 0.6
 _AT_ONCE_S = 0.25
+# What went while no new picture came did not go before the camera's eyes; a shorter pause hides nothing, lest
+# one repeated frame excuse what goes with it.
+_UNSEEN_S = 0.3
 # What hides a body returns rays itself; only boxes that no sweep knows could hide it unseen.
 _CLEAR = 0.5
 # Covered so far by a detection of now, as tall to this (in ln): it is seen still. A lesser box is of what
@@ -42,12 +46,16 @@ class Vanishing:
         self._box = np.zeros((CAPACITY, 4))
         self._absent_s = np.zeros(CAPACITY)
         self._gone = np.zeros(CAPACITY, bool)
+        self._unseen_s = 0.0
+        self._boxes = b""
 
     def follow(self, scene: Scene) -> F64:
         """Return (N,) what is left of each track's returns once it is lost, 1 while it is boxed, else NaN."""
         t, support, cloud = scene.tracks, scene.support, scene.cloud
         left, slot = np.full(len(t), np.nan), t.slot
         self._returns[slot[t.is_new]], self._gone[slot[t.is_new]] = 0.0, False
+        if self._looked_away(scene):
+            self._returns[:], self._gone[:] = 0.0, False
         if support is None or cloud is None or scene.frame.detections is None:
             return left
         held_s = scene.lidar_held_s
@@ -71,6 +79,19 @@ class Vanishing:
         self._returns[slot[row]], self._range_m[slot[row]] = support.on[row], support.foreground[row]
         self._box[slot[row]] = t.xyxy[row]
         return left
+
+    def _looked_away(self, scene: Scene) -> bool:
+        """Whether the camera shows anew after a time in which it showed nothing, or one picture all along."""
+        detections = scene.frame.detections
+        self._unseen_s += scene.dt_s
+        if detections is None:
+            return False
+        before, self._boxes = self._boxes, detections.xyxy.tobytes()
+        # Noise never gives the same boxes twice.
+        if before and before == self._boxes:
+            return False
+        unseen_s, self._unseen_s = self._unseen_s, 0.0
+        return unseen_s >= _UNSEEN_S
 
     def _as_tall(self, xyxy: F64, slot: Slots) -> NDArray[np.bool_]:
         """(N,) whether boxes are as tall as those that tracks last held."""

@@ -220,6 +220,7 @@ class MonitorNode(ManagedNode):
             self._frame_id = value.frame_id
         self._assembler.add(channel, value, self.now_ns)
         self._poll()
+        self._prepare()
 
     def _poll(self) -> None:
         now_ns = self.now_ns
@@ -237,6 +238,18 @@ class MonitorNode(ManagedNode):
                 self.trigger_deactivate()
                 return
 
+    def _prepare(self) -> None:
+        """Work ahead for a frame that waits for more: what is done now need not be done when that comes."""
+        foreseen = self._assembler.foreseen() if self._assembler is not None else None
+        if foreseen is not None:
+            self._monitor.prepare(foreseen, deadline_ns=self._deadline_ns(foreseen.stamp_ns))
+
+    def _deadline_ns(self, stamp_ns: int) -> int:
+        """When no more may be begun for a frame, on `time.monotonic_ns`."""
+        deadline = self._settings.deadline
+        left_ns = stamp_ns - self.now_ns + (deadline.latency_budget_ms - deadline.reserve_ms) * 1e6
+        return time.monotonic_ns() + int(left_ns)
+
     def _listen(self) -> None:
         expected = frozenset(self._settings.inputs.expected)
         self._assembler = FrameAssembler(self._settings.assembler, expected=expected)
@@ -245,9 +258,7 @@ class MonitorNode(ManagedNode):
         )
 
     def _judge(self, frame: Frame) -> None:
-        deadline = self._settings.deadline
-        left_ns = frame.stamp_ns - self.now_ns + (deadline.latency_budget_ms - deadline.reserve_ms) * 1e6
-        verdict = self._monitor.step(frame, deadline_ns=time.monotonic_ns() + int(left_ns))
+        verdict = self._monitor.step(frame, deadline_ns=self._deadline_ns(frame.stamp_ns))
         age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
         inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
         source, frame_id = self._name_in_full, self._frame_id

@@ -317,3 +317,24 @@ def test_stamps_and_arrivals_are_told_per_stream() -> None:
     frames, _ = feed([(Channel.LIDAR, 5, 10), (Channel.EGO, 7, 20), (Channel.CAMERA, 8, 30)])
     assert dict(frames[-1].last_stamp_ns) == {Channel.LIDAR: 5, Channel.EGO: 7, Channel.CAMERA: 8}
     assert dict(frames[-1].last_seen_ns) == {Channel.LIDAR: 10, Channel.EGO: 20, Channel.CAMERA: 30}
+
+
+def test_while_detections_are_under_way_the_image_and_a_sweep_are_foreseen() -> None:
+    assembler = FrameAssembler(SETTINGS, expected=frozenset({Channel.CAMERA, Channel.LIDAR}))
+    assembler.add(Channel.DETECTIONS, Detections.empty(1), 1)
+    assembler.add(None, camera_model(), 1)
+    assembler.add(None, [("camera", "lidar", np.eye(4))], 1)
+    assert assembler.foreseen() is None
+    seen, early, near = image(200 * MS), sweep(150 * MS), sweep(210 * MS)
+    assembler.add(Channel.LIDAR, early, 210 * MS)
+    assert assembler.foreseen() is None, "whether a sweep is used is not known before its image"
+    assembler.add(Channel.CAMERA, seen, 220 * MS)
+    told = assembler.foreseen()
+    assert (told.image, told.points) == (seen, None), "a nearer sweep may come"
+    assembler.add(Channel.LIDAR, near, 230 * MS)
+    told = assembler.foreseen()
+    assert (told.image, told.points, told.detections) == (seen, near, None)
+    assembler.add(Channel.DETECTIONS, Detections.empty(200 * MS), 240 * MS)
+    (frame,) = assembler.poll(240 * MS)
+    assert (frame.image, frame.points, frame.rig) == (told.image, told.points, told.rig)
+    assert assembler.foreseen() is None

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeguard.edges import depth_cells
 from edgeguard.lidar import Clusters, DensityMap, LidarSettings, cluster, fit_ground
 from edgeguard.rig import CameraModel
+from edgeguard.sight import Sight, look
 from edgeguard.types import F32
 
 CAMERA = CameraModel("camera_optical", 1242, 375, np.array([[720.0, 0, 620], [0, 720, 187], [0, 0, 1]]))
@@ -115,6 +117,11 @@ def test_cells_of_any_size_hold_the_rim_of_the_grid(cell: float) -> None:
     assert found.points.tolist() == [30, 30]
 
 
+def seen(uv: F32) -> Sight:
+    """What a sweep of so many pixels holds, all at 10 m."""
+    return look(0, depth_cells(*uv.T.copy(), np.full(len(uv), 10.0, np.float32), (1242, 375)))
+
+
 def test_density_expects_what_a_solid_box_returns() -> None:
     rng = np.random.default_rng(4)
     density = DensityMap(CAMERA)
@@ -124,7 +131,7 @@ def test_density_expects_what_a_solid_box_returns() -> None:
     n = int(per_pixel * 1242 * 375)
     for _ in range(20):
         uv = np.column_stack([rng.uniform(0, 1242, n), rng.uniform(0, 375, n)]).astype(np.float32)
-        density.update(*uv.T.copy())
+        density.update(seen(uv))
     solid, empty, outside = density.expected(box)
     assert solid == pytest.approx(per_pixel * 200 * 150, rel=0.2)
     assert empty == outside == 0
@@ -134,8 +141,8 @@ def test_density_is_the_upper_quantile_of_each_row() -> None:
     rng = np.random.default_rng(4)
     uv = rng.uniform((0, 0), (1242, 375), (3000, 2)).astype(np.float32)
     density = DensityMap(CAMERA)
-    density.update(*uv.T.copy())
-    rows, columns = density.rows, 26
+    density.update(seen(uv))
+    rows, columns = 24, 26
     count, _, _ = np.histogram2d(uv[:, 1], uv[:, 0], (np.arange(rows + 1) * 16, np.arange(columns + 1) * 48))
     wanted = np.quantile(count, 0.7, axis=1) / (16 * 48)
     boxes = np.array([[0.0, 16 * r, 100, 16 * (r + 1)] for r in range(rows)])

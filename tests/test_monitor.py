@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeguard import snapshot, sweep
 from edgeguard.config import updated
 from edgeguard.errors import ParameterError
 from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.rig import CameraModel
 from edgeguard.types import Detections, Frame, Image
 from edgeguard.verdict import Level, Verdict
+from tests.checks import sweeps
 from tests.checks.stage import CLASSES, RIG, START_NS, Thing, drive
 
 SETTINGS = MonitorSettings(calibration="none")
@@ -126,3 +133,79 @@ def test_boxes_that_are_none_are_passed_over(values: list[float]) -> None:
     )
     verdict = Monitor(SETTINGS).step(Frame(START_NS, START_NS, None, found, rig=RIG))
     assert verdict.coverage["box_motion"].unobservable == 0
+
+
+def foreseen(frame: Frame, **known: object) -> Frame:
+    """What an assembler knows of a frame before its detections."""
+    known = {"image": frame.image, "points": frame.points} | known
+    return Frame(frame.stamp_ns, frame.now_ns, rig=frame.rig, **known)  # type: ignore[arg-type]
+
+
+def test_what_is_computed_early_changes_no_score(shared: Path) -> None:
+    def scores(prepare: Callable[[Monitor, Frame], None]) -> list[tuple[str, bytes]]:
+        told: list[tuple[str, bytes]] = []
+        monitor = Monitor(SETTINGS, observer=lambda _, check, s: told.append((check, s.score.tobytes())))
+        for frame in frames:
+            prepare(monitor, frame)
+            monitor.step(frame)
+        return told
+
+    frames, chance = list(itertools.islice(sweeps.kitti(shared), 12)), random.Random(0)
+    frames[8:8] = [replace(frames[7], stamp_ns=frames[7].stamp_ns + 1, image=frames[8].image)]
+    others = [frames[0], *frames]
+
+    def by_fits_and_starts(monitor: Monitor, frame: Frame) -> None:
+        other = others[frames.index(frame)]
+        for _ in range(chance.randrange(3)):
+            # In time or not, and with an image or a sweep that does not come to be in the frame.
+            points = chance.choice([frame.points, other.points, None])
+            image = chance.choice([frame.image, other.image, None])
+            late = itertools.chain([False] * chance.randrange(9), itertools.repeat(True)).__next__
+            monitor._builder.prepare(foreseen(frame, points=points, image=image), late)
+
+    honest = scores(lambda *_: None)
+    assert scores(lambda monitor, frame: monitor.prepare(foreseen(frame))) == honest
+    assert scores(by_fits_and_starts) == honest
+
+
+def test_what_was_computed_early_is_not_computed_again(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def count(owner: object, name: str) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, **k: (done.append(name), real(*a, **k))[1])
+
+    count(CameraModel, "view")
+    count(sweep, "fit_ground")
+    count(sweep, "cluster")
+    count(sweep, "look")
+    monitor, frames = Monitor(SETTINGS), list(itertools.islice(sweeps.kitti(shared), 3))
+    for frame in frames:
+        monitor.prepare(foreseen(frame))
+        early = sorted(done)
+        verdict = monitor.step(frame)
+        # Of the first frame of a camera, only the picture is looked at early: its ground is not known yet.
+        assert sorted(done) == ["cluster", "fit_ground", "look", "view"]
+        assert early == (sorted(done) if frame is not frames[0] else [])
+        assert verdict.stage_ms["early"] > 0
+        done.clear()
+
+
+def test_past_the_deadline_nothing_is_computed_early(shared: Path) -> None:
+    monitor, frames = Monitor(SETTINGS), list(itertools.islice(sweeps.kitti(shared), 2))
+    monitor.step(frames[0])
+    monitor.prepare(foreseen(frames[1]), deadline_ns=time.monotonic_ns() - 1)
+    assert not vars(monitor._builder.picture(frames[1])).keys() & {"pixels", "half", "gray"}
+    assert "view" not in vars(monitor._builder.sweep(frames[1]))
+
+
+def test_a_snapshot_holds_nothing_that_was_computed_early(shared: Path) -> None:
+    monitor, frames = Monitor(SETTINGS), list(itertools.islice(sweeps.kitti(shared), 4))
+    for frame in frames[:3]:
+        monitor.step(frame)
+    without = snapshot.dump(monitor, frames[2].stamp_ns)
+    monitor.prepare(foreseen(frames[3]))
+    data = snapshot.dump(monitor, frames[2].stamp_ns)
+    assert len(data) < len(without) + 1000
+    again = snapshot.restore(data, Monitor(SETTINGS))
+    assert again.step(frames[3]).to_json() == monitor.step(frames[3]).to_json()

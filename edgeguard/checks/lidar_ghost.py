@@ -28,29 +28,25 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from edgeguard import objects, sight
-from edgeguard.arrays import clamp, median
+from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.pairing import MIN_OVERLAP
-from edgeguard.scene import Cloud, Scene, covered_share
+from edgeguard.scene import Scene
+from edgeguard.sweep import Cloud
 from edgeguard.tracking import boxes
 from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F32, F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-_CERTAIN = 8.0
-# Of a vehicle's middle, windows let some rays through; nats per share beyond.
-_WINDOWS = 0.45
-_NATS_PER_SHARE = 20.0
 _STANDING_M = 0.6
 _STEP_M, _MOSTLY_EMPTY = 0.25, 0.5
-_GREY_CHANGE = 10.0
 _AT_ONCE_NS = 150_000_000
 _MIN_GROWN_POINTS = 20
 # A box's range and an object's agree to this, in ln: a box that was beyond was another thing's.
 _SAME_RANGE = 0.35
-# What the camera says of a place where something stood up: nothing, the same at the same moment, all along.
-_NOTHING, _AT_ONCE, _ALL_ALONG = 0, 1, 2
+_LIDAR_OR_BOTH = (Cause.LIDAR, Cause.UNKNOWN)
 
 
 class LidarGhostSettings(Settings):
@@ -105,38 +101,22 @@ class LidarGhost:
         seen, cloud, pairing = scene.objects, scene.cloud, scene.pairing
         if seen is None or cloud is None or cloud.height is None or pairing is None:
             return []
-        s, box = self.settings, scene.object_boxes
-        told = seen.matched & (seen.center[:, 2] <= s.max_range_m) & (scene.image_size is not None)
-        # Of a car far off only some rows of rays see a part: what is low and wide is as large.
-        wide, high = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
-        told &= np.maximum(high, np.sqrt(np.maximum(wide * high, 0.0))) >= s.min_height_px
-        right = scene.image_size[0] - s.edge_px if scene.image_size else 0.0
-        told &= (box[:, 0] >= s.edge_px) & (box[:, 2] <= right)
+        box, told = scene.object_boxes, loops.ghosts_told(scene, self.settings)
         passed = self._passed(scene, cloud, seen, box, told)
         self._watch_births(scene, cloud, seen, box, told)
-        known = self._id[seen.slot] == seen.id
-        rush = np.where(known, self._rush_mps[seen.slot], np.nan)
-        change = np.where(known, self._change[seen.slot], np.nan)
         # A stray box tells neither for nor against it; one that is followed does, unless both stood up at
         # once: what fools two sensors in one place at one moment still came from nowhere.
-        self._claims(scene, seen, known & told)
-        claim = np.where(known, self._claim[seen.slot], _NOTHING)
-        together = claim == _AT_ONCE
-        rush[self._grew[seen.slot] & ~together] = np.nan
-        born = clamp(rush / s.usual_speed_mps, 0.0, _CERTAIN)
-        born *= np.where(together, 1.0, clamp(1.5 - change / (2.0 * _GREY_CHANGE), 0.5, 1.0))
-        born[(pairing.own_box >= MIN_OVERLAP) & ~together] = np.nan
-        born[((pairing.track_of >= 0) & ~together | (claim == _ALL_ALONG)) & known] = 0.0
-        # Where something nearer is boxed, the camera's silence says nothing; what it says does.
-        hidden = covered_share(box, scene.occluders) > 0.5
-        born[(scene.frame.detections is None) | (hidden & ~together)] = np.nan
-        surprise = np.fmax(born, clamp(_NATS_PER_SHARE * (passed - _WINDOWS), 0.0, _CERTAIN))
+        self._claims(scene, seen, told)
+        (surprise, rush, change), both = loops.ghost_surprisal(
+            scene, pairing, told, passed, self.settings.usual_speed_mps,
+            self._id, self._rush_mps, self._change, self._claim, self._grew,
+        )  # fmt: skip
         return [
             Scores(
                 SubjectKind.LIDAR_OBJECT,
                 seen.id,
-                np.where(told, surprise, np.nan),
-                tuple(Cause.UNKNOWN if both else Cause.LIDAR for both in together & (born > 0)),
+                surprise,
+                tuple([_LIDAR_OR_BOTH[flag] for flag in both.tobytes()]),
                 {
                     "passed_share": passed,
                     "speed_needed_mps": rush,
@@ -179,18 +159,16 @@ class LidarGhost:
         occupied = scene.occupied  # of every sweep, so that the one before is known
         before_px, self._pixels = self._pixels, scene.pixels
         boxes_before, self._boxes = self._boxes, (scene.tracks.xyxy, scene.range)
-        width_m, self._width_m[seen.slot] = self._width_m[seen.slot], seen.size[:, 0]
+        s = self.settings
+        born = loops.ghost_births(seen, told, self._width_m, s.min_size_m)
         if before is None:
             return
-        s, told = self.settings, told & ~(seen.bottom > _STANDING_M)
-        new = seen.is_new & (seen.size[:, :2] >= s.min_size_m).all(axis=1)
-        grown = ~seen.is_new & (seen.size[:, 0] - width_m >= s.min_size_m)
         passed_s = max((now.stamp_ns - before.stamp_ns) * 1e-9, 1e-3)
         closing_m = s.closing_speed_mps * passed_s + 0.5
         focal = float(scene.rig.camera.k[0, 0])
-        for i in np.flatnonzero((new | grown) & told):
-            index = _on_body(cloud, seen, int(i), box[i])
-            if grown[i]:
+        for i in born:
+            index, grew = _on_body(cloud, seen, int(i), box[i]), not seen.is_new[i]
+            if grew:
                 index = _stood_up(
                     cloud,
                     index[sight.was_free(before, cloud.uv(index), cloud.z[index], closing_m)],
@@ -200,32 +178,33 @@ class LidarGhost:
                 continue
             slot, uv = seen.slot[i], cloud.uv(index)
             come_m = sight.emerging_m(before, uv, cloud.z[index], focal, closing_m)
-            part = box[i] if new[i] else np.concatenate([uv.min(axis=0), uv.max(axis=0)]).astype(np.float64)
+            part = np.concatenate([uv.min(axis=0), uv.max(axis=0)]).astype(np.float64) if grew else box[i]
             # What stands still comes out of cover as fast as the vehicle passes the cover by.
             rush = max(0.0, come_m / passed_s - scene.own_speed_mps)
-            if grown[i] and rush <= 0.0:
+            if grew and rush <= 0.0:
                 continue
             self._id[slot], self._born_ns[slot], self._part[slot] = seen.id[i], scene.frame.stamp_ns, part
-            self._rush_mps[slot], self._grew[slot] = rush, grown[i]
+            self._rush_mps[slot], self._grew[slot] = rush, grew
             self._change[slot] = _change(before_px, scene.pixels, scene.image_size, part)
             known = _boxed(part, float(seen.center[i, 2]), *boxes_before)
-            self._claim[slot] = _ALL_ALONG if known else _NOTHING
+            self._claim[slot] = loops.ALL_ALONG if known else loops.NOTHING
 
     def _claims(self, scene: Scene, seen: LidarObjects, wanted: NDArray[np.bool_]) -> None:
         """Note which of the wanted objects the camera began to box when they stood up."""
         slot = seen.slot
-        young = scene.frame.stamp_ns - self._born_ns[slot] <= _AT_ONCE_NS
-        for row in np.flatnonzero(wanted & young & (self._claim[slot] == _NOTHING)):
+        wanted = wanted & (self._id[slot] == seen.id) & (self._claim[slot] == loops.NOTHING)
+        wanted &= scene.frame.stamp_ns - self._born_ns[slot] <= _AT_ONCE_NS
+        for row in np.flatnonzero(wanted):
             i, z = slot[row], float(seen.center[row, 2])
             # The box of what stands behind it is no claim, however much of it the ghost covers.
             near = ~(np.abs(np.log(scene.size_range / z)) > _SAME_RANGE)
             overlap = boxes.iou(self._part[i][None], scene.tracks.xyxy)[0]
             if (near & (overlap >= MIN_OVERLAP)).any():
-                self._claim[i] = _AT_ONCE
+                self._claim[i] = loops.AT_ONCE
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         where = f"LiDAR object at {measured['range_m']:.0f} m"
-        if measured["passed_share"] > _WINDOWS:
+        if measured["passed_share"] > loops.WINDOWS:
             return f"{measured['passed_share']:.0%} of the rays pass through the {where}"
         seen = "at once for both sensors" if cause is Cause.UNKNOWN else "where the camera sees nothing"
         return (

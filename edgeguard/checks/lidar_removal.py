@@ -135,7 +135,7 @@ class LidarRemoval:
         s, k, (a, b, c) = self.settings, scene.rig.camera.k, scene.ground.plane
         # Rows whose directions meet the road within range.
         drop = b + c / (1.5 * s.max_range_m)
-        first = math.ceil((k[1, 2] + drop * k[1, 1]) / CELL_PX - 0.5)
+        first = max(math.ceil((k[1, 2] + drop * k[1, 1]) / CELL_PX - 0.5), 0)
         empty = loops.empty_cells(now.count, usual, first, s.empty, _MIN_EXPECTED)
         was_open, self._opened = self._opened, np.zeros_like(empty)
         if self._before and self._before[0].shape != empty.shape:
@@ -143,10 +143,14 @@ class LidarRemoval:
         # What was empty all along: a body's whole shadow may take more than one sweep to show as a hole.
         before = np.bitwise_and.reduce(list(self._before)) if self._before else None
         self._before.append(empty)
-        if before is None:
+        if before is None or not empty.any():
             return _Hole()
-        _, label, stats, _ = cv2.connectedComponentsWithStats(empty, connectivity=4)
+        # Nothing is empty above the first row.
+        _, label, stats, _ = cv2.connectedComponentsWithStats(empty[first:], connectivity=4)
+        before, opened_now = before[first:], self._opened[first:]
+        was_open = was_open if was_open is None else was_open[first:]
         x, y, w, h, cells = (stats[1:].T).astype(np.float64)
+        y += first
         ray = ((y + h + _RIM) * CELL_PX - k[1, 2]) / k[1, 1] - b
         ray -= a * ((x + w / 2) * CELL_PX - k[0, 2]) / k[0, 0]
         range_m = c / np.maximum(ray, 1e-3)
@@ -160,7 +164,7 @@ class LidarRemoval:
             lost = 1.0 - float(before[mine].mean())
             opened = lost >= s.opened_share or (was_open is not None and was_open[mine].mean() > 0.4)
             if opened:
-                self._opened[mine] = 1
+                opened_now[mine] = 1
             hole = _Hole(
                 width_m=float(width_m[i]),
                 height_m=float(height_m[i]),

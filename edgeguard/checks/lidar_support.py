@@ -5,7 +5,7 @@ N ≈ κ·W·H/(Z²·Δθ·Δφ); κ is the share of a box that reflects, per cl
 at about the range that the class' size implies. The score is −ln of the lower tail of a negative binomial.
 
 Unobservable: expected returns below a handful, outside the LiDAR's view, beyond its useful range, hidden
-behind something nearer, a class without a solid body.
+behind something nearer, a class without a solid body, a picture so dark that the box holds little but noise.
 Benign look-alikes: dark or wet paint, glass, rain, calibration error, time offset.
 Source: Autoware's detected-object validation by point cloud, made probabilistic.
 """
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from edgeguard import objects
+from edgeguard import grain, objects
 from edgeguard.checks.base import Scores, camera_or_lidar
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -27,6 +27,8 @@ from edgeguard.verdict import Cause, SubjectKind
 
 # Of more returns than that, every second tells as much: the distribution's own width covers their noise.
 _ENOUGH = 500.0
+# Nats below which a look at the picture is not worth its time.
+_ACCUSES = 2.0
 
 
 class LidarSupportSettings(Settings):
@@ -65,6 +67,8 @@ class LidarSupport:
         told &= (expected >= s.min_expected_points) & (support.size_range <= s.max_range_m)
         told &= support.before <= 0.3 * expected
         surprise = loops.few_returns(support.on, expected, told.view(np.uint8), s.dispersion, _ENOUGH)
+        accused = np.flatnonzero(surprise > _ACCUSES)
+        surprise[accused[~grain.shows(scene.frame.image, t.xyxy[accused])]] = np.nan
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -76,7 +76,7 @@ class ObjectAgreement:
         self._object_habits = np.zeros((loops.HABITS, CAPACITY))
         self._partners = np.full(CAMERA_CAPACITY, -1, np.int64)
         self._seats = np.zeros((loops.SEATS, CAMERA_CAPACITY))
-        self._bodies = np.full((2, CAMERA_CAPACITY), np.nan)
+        self._bodies = np.full((loops.BODIES, CAMERA_CAPACITY), np.nan)
         self._body_habits = np.zeros((loops.HABITS, CAMERA_CAPACITY))
 
     def score(self, scene: Scene) -> list[Scores]:

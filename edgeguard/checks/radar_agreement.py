@@ -30,7 +30,8 @@ from edgeguard import objects
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.radar import Targets, near, own_motion, targets_of
-from edgeguard.scene import Cloud, Scene
+from edgeguard.scene import Scene
+from edgeguard.sweep import Cloud
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
 from edgeguard.tracking.lidar import LidarObjects

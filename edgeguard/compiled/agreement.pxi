@@ -10,6 +10,8 @@ cdef double INSIDE_PX = 8.0
 cdef double APPEAR_RANGE_M = 30.0
 # Of a person or rider, whom detectors lose sooner.
 cdef double LIMBED_RANGE_M = 28.0
+# Nobody is as narrow: such a cluster is what a neighbour, whose own has swallowed the rest, leaves of a body.
+cdef double SLIVER_M = 0.2
 
 
 def tracks_lidar_misses(
@@ -260,7 +262,7 @@ def objects_camera_misses(
             and (held or (visible[i] > 0.9 and box[i, 0] >= border and box[i, 2] <= width - border))
         )
         # A cluster as slim as a post is nothing that the camera has a class for.
-        told = told and (classified or held or (stood_up[i] and size[i, 0] >= 0.4))
+        told = told and (classified or (size[i, 0] >= SLIVER_M if held else stood_up[i] and size[i, 0] >= 0.4))
         beside = _people_beside(box, center, probability, label, i, &mixed)
         # Of two people side by side, one box often stands for both, and the more there are, the more go without:
         # where they overlap as two boxes of one body do, hardly where they merely touch.
@@ -341,69 +343,100 @@ cdef int _people_beside(
     return count
 
 
+# A camera that is made to lose a body by fits and starts must not excuse the next by the last: only what lapsed
+# longer ago than an alarm may take is its habit. (Where both sensors' detectors speak, benign lapses come in
+# bouts as well, and each excuses the next.)
+cdef double BOUT_OVER_S = 0.5
+
+# Rows of a table of bodies that raw clusters show.
+cdef enum:
+    TALL_M  # by its camera box
+    RANGE_M
+    CLUSTER  # identity of its cluster
+    HIGH_M  # height of that
+    N_BODIES
+
+BODIES = N_BODIES
+
+
 def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] habits):
     """Return (N,) how surely the camera just lost a track whose body raw clusters still show, nats; else NaN.
 
-    Clusters change identity with every sweep, so the track is what is followed, not they: bodies do not stand
-    on one another, and what fills the same width at the same range is what stood there before. Lost is also
-    what the camera's score fell from to where nobody acts on it.
+    Clusters change identity with every sweep, so the track is what is followed: bodies do not stand on one
+    another, and what fills the same width at the same range is what stood there before. A lost track's own
+    guess of where it is goes astray in half a second; where its cluster did keep identity and height, that
+    shows where the body is. Lost is also what the camera's score fell from to where nobody acts on it.
 
     Args:
         scene: `edgeguard.scene.Scene` of N tracks and M clusters.
         pairing: its `edgeguard.pairing.Pairing`.
-        bodies: (2, capacity) how tall each track's body is, metres, NaN unknown, and its range; written.
+        bodies: (BODIES, capacity) of the tracks' bodies, NaN unknown; written.
         habits: (HABITS, capacity) how surely and steadily the camera held each track while it did; written.
     """
     t, seen, detections = scene.tracks, scene.objects, scene.frame.detections
     cdef const Py_ssize_t[:] slot = t.slot
-    cdef const long long[:] object_of = pairing.object_of
+    cdef const long long[:] object_of = pairing.object_of, ident = seen.id
     cdef const unsigned char[:] is_new = flags(t.is_new), matched = flags(t.matched), cut = flags(scene.truncated)
-    cdef const double[:, :] box = t.xyxy, center = seen.center
+    cdef const double[:, :] box = t.xyxy, center = seen.center, size = seen.size
     cdef const double[:] score = t.score, missed_s = t.missed_s, overlap = pairing.object_overlap
     cdef double focal = scene.rig.camera.focal, dt = scene.dt_s, asserted = scene.settings.asserted_confidence
     cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0), follow = 1.0 - exp(-dt / 0.5)
     cdef Py_ssize_t n = slot.shape[0], i, s
     lost = np.full(n, NAN)
     cdef double[::1] o = lost
-    cdef double usual, range_m, height_m, alone
+    cdef double usual, range_m, height_m, usual_m, alone
     cdef bint faint
     for i in range(n):
         s = slot[i]
         if is_new[i]:
-            bodies[0, s] = NAN
+            bodies[TALL_M, s] = NAN
             begin(habits, s)
         usual, alone = belief(habits, s), NAN
         faint = score[i] < 0.5 * usual and score[i] < asserted
         if matched[i] and not faint and object_of[i] >= 0 and overlap[i] >= SURE and not cut[i]:
             range_m = larger(center[object_of[i], 2], 0.5)
             height_m = (box[i, 3] - box[i, 1]) * range_m / focal
-            bodies[0, s] = height_m if isnan(bodies[0, s]) else bodies[0, s] + follow * (height_m - bodies[0, s])
-            bodies[1, s] = range_m
-        if (faint if matched[i] else missed_s[i] < 1.0) and isfinite(bodies[0, s]) and detections is not None:
-            alone = _stands_alone(scene, box, i, bodies[0, s], bodies[1, s], 0.5 * usual)
+            usual_m = bodies[TALL_M, s]
+            bodies[TALL_M, s] = height_m if isnan(usual_m) else usual_m + follow * (height_m - usual_m)
+            bodies[RANGE_M, s], bodies[CLUSTER, s] = range_m, ident[object_of[i]]
+            bodies[HIGH_M, s] = size[object_of[i], 1]
+        if (faint if matched[i] else missed_s[i] < 1.0) and isfinite(bodies[TALL_M, s]) and detections is not None:
+            alone = _stands_alone(scene, box, i, bodies, s, 0.5 * usual)
         if (matched[i] and not faint) or isfinite(alone):
-            learn(habits, s, True, alone > 0, 0.0, 0.0, 0.0, score[i], dt, keep, keep_lapses)
+            learn(habits, s, True, alone > 0, 0.0, 0.0, 0.0, score[i], dt, keep, keep_lapses, BOUT_OVER_S)
         o[i] = HELD * alone * believed(belief(habits, s)) * steady(habits, s, 1.0)
     return lost
 
 
 cdef double _stands_alone(
-    scene, const double[:, :] tracks, Py_ssize_t i, double height_m, double range_m, double least
+    scene, const double[:, :] tracks, Py_ssize_t i, double[:, ::1] bodies, Py_ssize_t s, double least
 ):
     """Return 1 where a lost track's body stands without a box of such a score, 0 with one; else NaN."""
     seen, detections = scene.objects, scene.frame.detections
-    cdef const double[:, :] place = scene.object_boxes, center = seen.center
+    cdef const double[:, :] place = scene.object_boxes, center = seen.center, size = seen.size
+    cdef const long long[:] ident = seen.id
     cdef const unsigned char[:] measured = flags(seen.matched)
     cdef const double[:, :] boxes = detections.xyxy.astype(np.float64)
     cdef const double[:] score = _scores(detections)
     cdef const long long[:] road = objects.class_numbers(detections.class_names)[detections.class_id]
     cdef double focal = scene.rig.camera.focal, bottom = scene.image_size[1] if scene.image_size else INFINITY
     cdef double z, whole, small, alone = NAN
+    cdef bint followed
     cdef Py_ssize_t j, d
     for j in range(place.shape[0]):
         z = larger(center[j, 2], 0.5)
         # A cluster's middle jumps in range as parts of it come into view.
-        if not (measured[j] and _shared_width(tracks, i, place, j) >= 0.6 and fabs(log(z / range_m)) < 0.3):
+        if not measured[j] or size[j, 0] < SLIVER_M or not fabs(log(z / bodies[RANGE_M, s])) < 0.3:
+            continue
+        # One that has merged with another's has grown; what is half hidden may well go unseen.
+        followed = ident[j] == bodies[CLUSTER, s] and fabs(log(size[j, 1] / bodies[HIGH_M, s])) < 0.3
+        if followed:
+            for d in range(place.shape[0]):
+                if measured[d] and center[d, 2] < z - 1.0:
+                    followed = followed and common(place, j, place, d) < IN_OPEN * area_of(place, j)
+        if followed:
+            bodies[RANGE_M, s] = z
+        elif _shared_width(tracks, i, place, j) < 0.6:
             continue
         alone = 1.0
         for d in range(boxes.shape[0]):
@@ -414,7 +447,7 @@ cdef double _stands_alone(
             if not common(place, j, boxes, d) / small >= 0.5:
                 continue
             # A box on a part of a body is that of a lesser one, farther off.
-            whole = smaller(focal * height_m / z, bottom - boxes[d, 1])
+            whole = smaller(focal * bodies[TALL_M, s] / z, bottom - boxes[d, 1])
             if log(larger(boxes[d, 3] - boxes[d, 1], 1.0)) > log(larger(whole, 1.0)) - 0.4:
                 return 0.0
     return alone

@@ -4,17 +4,19 @@ MIN_OVERLAP, SURE_OVERLAP = 0.2, 0.4
 cdef double LEAST = MIN_OVERLAP, SURE = SURE_OVERLAP
 
 # Rows of a table of habits; its columns are slots. A run of disagreement does not teach until it is over: what
-# lasts stays strange.
+# lasts stays strange. Runs in close succession may count as one bout.
 cdef enum:
-    HELD_S  # how long both held it, before the present run of disagreement
+    HELD_S  # how long both held it, before the present bout
     OVERLAP  # the usual overlap of both, 0 unknown
     HIDDEN  # the usual hidden share
     BELIEF  # the camera's score of late
     LAST  # and at last
-    RUN_S  # how long the present run lasts
+    BOUT_S  # how long ago the present bout began
+    AGREED_S  # how long ago its last run ended
+    RUN_S  # how long one did not see it in this bout
     TOLD_S  # of the last seconds before it, how long could be told
     LAPSED_S  # and how long one did not see it
-    OPEN_RUN_S  # the present run, while it stood in the open
+    OPEN_RUN_S  # in this bout, while it stood in the open
     OPEN_LAPSED_S  # and how long of the last seconds one did not see it there
     N_HABITS
 
@@ -32,7 +34,7 @@ cdef void begin(double[:, ::1] habits, Py_ssize_t s):
 
 
 cdef double held_before(const double[:, ::1] habits, Py_ssize_t s, double now_s):
-    """Return how long both held it before the present run, or until now without one."""
+    """Return how long both held it before the present bout, or until now without one."""
     # A disagreement that has lasted for a second is how things are.
     return larger(habits[HELD_S, s], now_s) if 0.0 < habits[RUN_S, s] < 1.0 else now_s
 
@@ -88,7 +90,7 @@ cdef double as_visible(double hidden, double usual, bint held, double max_hidden
 
 cdef void learn(
     double[:, ::1] habits, Py_ssize_t s, bint told, bint missed, double held_s, double overlap, double hidden,
-    double score, double dt, double keep, double keep_lapses,
+    double score, double dt, double keep, double keep_lapses, double over_s=0.0,
 ):
     """Take a frame of one subject in.
 
@@ -103,22 +105,27 @@ cdef void learn(
         score: the camera's, where it was not missed; NaN where there is none.
         dt: since the frame before, s.
         keep, keep_lapses: what is left of memories and of lapses after it.
+        over_s: agreement after which a bout is over and teaches, s; one that lasts twice as long is a habit.
     """
     cdef double run_s = habits[RUN_S, s], open_s = habits[OPEN_RUN_S, s], rate
+    habits[BOUT_S, s] = habits[BOUT_S, s] + dt if run_s > 0 else dt
     if missed:
         if told:
             if run_s <= 0:
                 habits[HELD_S, s] = held_s
+            habits[AGREED_S, s] = 0.0
             habits[RUN_S, s] += dt
             habits[OPEN_RUN_S, s] += dt * clamped((HALF_HIDDEN - hidden) / (HALF_HIDDEN - IN_OPEN), 0.0, 1.0)
         return
+    habits[AGREED_S, s] += dt
+    if habits[AGREED_S, s] >= over_s or habits[BOUT_S, s] >= 2.0 * over_s:
+        habits[RUN_S, s] = habits[OPEN_RUN_S, s] = 0.0
     # What was never seen before has not lapsed.
-    if not habits[TOLD_S, s] > 0:
+    if not habits[TOLD_S, s] > 0 or habits[RUN_S, s] > 0:
         run_s = open_s = 0.0
     habits[LAPSED_S, s] = keep_lapses * (habits[LAPSED_S, s] + run_s)
     habits[OPEN_LAPSED_S, s] = keep_lapses * (habits[OPEN_LAPSED_S, s] + open_s)
     habits[TOLD_S, s] = keep_lapses * (habits[TOLD_S, s] + run_s) + dt
-    habits[RUN_S, s] = habits[OPEN_RUN_S, s] = 0.0
     rate = 1.0 if habits[TOLD_S, s] <= 1.5 * dt else 1.0 - keep
     habits[OVERLAP, s] += rate * (overlap - habits[OVERLAP, s])
     habits[HIDDEN, s] += rate * (hidden - habits[HIDDEN, s])

@@ -112,8 +112,17 @@ def torn_share(
     return worst
 
 
+cdef void _laplacian(const short* above, const short* here, const short* below, int* out, Py_ssize_t w):
+    """Add the magnitude of the Laplacian of a row of at least two pixels, mirrored at its ends, to `out`."""
+    cdef Py_ssize_t j
+    for j in range(1, w - 1):
+        out[j] += abs(above[j] + below[j] + here[j - 1] + here[j + 1] - 4 * here[j])
+    out[0] += abs(above[0] + below[0] + 2 * here[1] - 4 * here[0])
+    out[w - 1] += abs(above[w - 1] + below[w - 1] + 2 * here[w - 2] - 4 * here[w - 1])
+
+
 @cython.boundscheck(False)
-def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
+def colour_cells(const unsigned char[:, :, ::1] bgr, Py_ssize_t size):
     """Return (rows, columns) float32 mean absolute Laplacian of R−G plus that of B−G per whole cell.
 
     Args:
@@ -127,25 +136,22 @@ def colour_cells(const unsigned char[:, :, :] bgr, Py_ssize_t size):
     red_green, blue_green = np.empty((h, w), np.int16), np.empty((h, w), np.int16)
     cdef short[:, ::1] r = red_green, b = blue_green
     cdef int[::1] line = np.empty(max(w, 1), np.int32)
-    cdef int x, y
+    cdef const unsigned char* here
+    cdef int x
     cdef float share = 1.0 / (size * size)
     if h < 2 or w < 2:
         return out
     for i in range(h):
+        here = &bgr[i, 0, 0]
         for j in range(w):
-            r[i, j] = <short> (bgr[i, j, 2] - bgr[i, j, 1])
-            b[i, j] = <short> (bgr[i, j, 0] - bgr[i, j, 1])
+            r[i, j] = <short> (here[3 * j + 2] - here[3 * j + 1])
+            b[i, j] = <short> (here[3 * j] - here[3 * j + 1])
     for i in range(h):
         up, down = i - 1 if i > 0 else 1, i + 1 if i < h - 1 else h - 2
-        for j in range(1, w - 1):
-            x = r[up, j] + r[down, j] + r[i, j - 1] + r[i, j + 1] - 4 * r[i, j]
-            y = b[up, j] + b[down, j] + b[i, j - 1] + b[i, j + 1] - 4 * b[i, j]
-            line[j] = abs(x) + abs(y)
-        for j in (0, w - 1):
-            left = 1 if j == 0 else w - 2
-            x = r[up, j] + r[down, j] + 2 * r[i, left] - 4 * r[i, j]
-            y = b[up, j] + b[down, j] + 2 * b[i, left] - 4 * b[i, j]
-            line[j] = abs(x) + abs(y)
+        for j in range(w):
+            line[j] = 0
+        _laplacian(&r[up, 0], &r[i, 0], &r[down, 0], &line[0], w)
+        _laplacian(&b[up, 0], &b[i, 0], &b[down, 0], &line[0], w)
         for j in range(columns):
             x = 0
             for left in range(j * size, (j + 1) * size):

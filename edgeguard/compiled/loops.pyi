@@ -8,12 +8,13 @@ from edgeguard.checks.class_stability import ClassStabilitySettings
 from edgeguard.checks.confidence import ConfidenceSettings
 from edgeguard.checks.expansion import ExpansionSettings
 from edgeguard.checks.kinematic_class import KinematicClassSettings
+from edgeguard.checks.lidar_ghost import LidarGhostSettings
 from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
-from edgeguard.scene import Scene
+from edgeguard.scene import Scene, Support
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.kalman import Slots
-from edgeguard.tracking.lidar import LidarBoxes
+from edgeguard.tracking.lidar import LidarBoxes, LidarObjects
 from edgeguard.types import F32, F64, I64, U8, Detections
 
 _Index = NDArray[np.intp]
@@ -26,18 +27,6 @@ def intersection(a: F64, b: F64) -> F64: ...
 def shares(a: F64, b: F64) -> tuple[F64, F64]: ...
 def iou(a: F64, b: F64) -> F64: ...
 def corners(center: F64, size: F64, orientation: F64, matrix: F64) -> tuple[F64, F64, F64]: ...
-def rivals(
-    track_id: I64,
-    partner: I64,
-    held_ns: I64,
-    track_began_ns: I64,
-    vehicle: U8,
-    object_id: I64,
-    owner: I64,
-    boxed_ns: I64,
-    object_began_ns: I64,
-    person: U8,
-) -> U8: ...
 def agreement(
     tracks: F64,
     track_range: F64,
@@ -117,12 +106,27 @@ def camera_cost(
     bank: F64,
     followed: I64,
     slots: _Index,
+    rows: _Index,
     boxes: F64,
     label: I64,
+    columns: _Index,
     dt: float,
     min_iou: float,
     apart: float,
 ) -> F64: ...
+def affordable(
+    cost: F64, r: _Index, c: _Index, rows: _Index, columns: _Index, apart: float
+) -> tuple[_Index, _Index]: ...
+def unheld(
+    boxes: F64,
+    score: F64,
+    found: _Index,
+    birth_score: float,
+    followed: I64,
+    looks: F64,
+    alive: _Index,
+    stamp_ns: int,
+) -> _Index: ...
 def lidar_predict(bank: F64, slots: _Index, dt: float) -> None: ...
 def lidar_cost(
     bank: F64,
@@ -172,12 +176,47 @@ def views(
     dt: float,
     asserted_from: float,
 ) -> tuple[_Bool, F64, F64, _Bool, _Bool, F64, F64, F64, Slots]: ...
+def cores(boxes: F64) -> F64: ...
+def foot_ranges(boxes: F64, k: F64, plane: F64) -> F64: ...
+def known_ranges(foreground: F64, size_range: F64) -> F64: ...
+def confirmed(support: Support | None, overlap: F64) -> _Bool: ...
+def doubtful_lidar(held_s: F64, support: Support | None) -> _Bool: ...
 
 # habits.pxi
 MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
+BODIES: int
 SEATS: int
+
+# bonds.pxi
+BONDS: int
+BOND_RANGES: int
+OWNERS: int
+
+def held_range(bonds: I64, ranges: F64, slots: Slots, stamp_ns: int) -> F64: ...
+def expected(
+    stamp_ns: int,
+    detections: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> tuple[I64, F64, I64, U8]: ...
+def bond(
+    stamp_ns: int,
+    t: Tracks,
+    size_range: F64,
+    seen: LidarObjects,
+    pairing: Pairing,
+    whole: bool,
+    bonds: I64,
+    ranges: F64,
+    owners: I64,
+) -> None: ...
 
 # agreement.pxi
 def tracks_lidar_misses(
@@ -200,6 +239,27 @@ def objects_camera_misses(
     settings: ObjectAgreementSettings,
 ) -> tuple[F64, _Bool]: ...
 def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
+
+# ghosts.pxi
+WINDOWS: float
+NOTHING: int
+AT_ONCE: int
+ALL_ALONG: int
+
+def ghosts_told(scene: Scene, settings: LidarGhostSettings) -> _Bool: ...
+def ghost_births(seen: LidarObjects, told: _Bool, width_m: F64, least_m: float) -> _Index: ...
+def ghost_surprisal(
+    scene: Scene,
+    pairing: Pairing,
+    told: _Bool,
+    passed: F64,
+    usual_mps: float,
+    ident: I64,
+    rush_mps: F64,
+    change_grey: F64,
+    claim: NDArray[np.int8],
+    grew: _Bool,
+) -> tuple[F64, _Bool]: ...
 
 # motion.pxi
 def leaps(scene: Scene, spread: F64, tail: float) -> F64: ...
@@ -260,7 +320,7 @@ def body_support(
     enough: int,
 ) -> F64: ...
 def heights(xyz: F32, plane: F64, tolerance: float, slope: float) -> tuple[F32, _Bool]: ...
-def lowest(xyz: F32, near: float, far: float, side: int) -> tuple[F32, int]: ...
+def lowest(xyz: F32, near: float, far: float, side: int) -> tuple[F64, int]: ...
 def tukey_plane(low: F64, start: F64, scales: F64, least: int) -> tuple[F64, int] | None: ...
 def occupy(
     xyz: F32,
@@ -277,11 +337,11 @@ def components(grid: U8) -> tuple[_I32, int]: ...
 def bodies(
     xyz: F32, u: F32, v: F32, height: F32, index: _Index, place: _I32, label: _I32, labels: int, least: int
 ) -> tuple[F64, F64, F64, F64, I64]: ...
-def reach(u: F32, v: F32, z: F32, rows: int, columns: int, cell: float) -> tuple[F32, F32, I64]: ...
-def nearest_cells(
+def depth_cells(
     u: F32, v: F32, z: F32, rows: int, columns: int, across: float, down: float
-) -> tuple[F32, _I32]: ...
-def counts(u: F32, v: F32, rows: int, columns: int, across: float, down: float) -> I64: ...
+) -> tuple[F32, F32, _I32, _I32]: ...
+def wider_cells(near: F32, far: F32, count: _I32, across: int) -> tuple[F32, F32, I64]: ...
+def upper_counts(count: I64, down: int, across: int, quantile: float) -> F64: ...
 def seen_through(
     u: F32,
     v: F32,

@@ -4,7 +4,7 @@
 cimport cython
 import numpy as np
 from libc.math cimport (
-    INFINITY, NAN, ceil, erfc, exp, fabs, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, sqrt,
+    INFINITY, NAN, ceil, erfc, exp, fabs, fabsf, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, rint, sqrt,
 )
 from libc.stdlib cimport abs
 
@@ -20,7 +20,9 @@ include "objects.pxi"
 include "trackers.pxi"
 include "tracks.pxi"
 include "habits.pxi"
+include "bonds.pxi"
 include "agreement.pxi"
+include "ghosts.pxi"
 include "trends.pxi"
 include "motion.pxi"
 include "classes.pxi"

@@ -170,34 +170,6 @@ def corners(
     return middles, points, extents
 
 
-def rivals(
-    const long long[:] track_id, const long long[:] partner, const long long[:] held_ns,
-    const long long[:] track_began_ns, const unsigned char[:] vehicle,
-    const long long[:] object_id, const long long[:] owner, const long long[:] boxed_ns,
-    const long long[:] object_began_ns, const unsigned char[:] person,
-):
-    """Return (N, M) whether a track and an object are known to be two things (see `edgeguard.bonds`).
-
-    Args:
-        track_id, object_id: identities.
-        partner, owner: identity of the object that was the track, of the track that was the object; -1 none.
-        held_ns, boxed_ns: when they last were.
-        track_began_ns, object_began_ns: when each was first seen.
-        vehicle, person: whether the track is of the one kind, the object of the other.
-    """
-    cdef Py_ssize_t n = track_id.shape[0], m = object_id.shape[0], i, j
-    two = np.empty((n, m), np.uint8)
-    cdef unsigned char[:, ::1] o = two
-    for i in range(n):
-        for j in range(m):
-            o[i, j] = (
-                (partner[i] >= 0 and object_id[j] != partner[i] and object_began_ns[j] < held_ns[i])
-                or (owner[j] >= 0 and track_id[i] != owner[j] and track_began_ns[i] < boxed_ns[j])
-                or (vehicle[i] and person[j])
-            )
-    return two
-
-
 def agreement(
     const double[:, :] tracks, const double[:] track_range, const double[:] range_gate, const double[:] fit_gate,
     const double[:] box_range, const double[:, :] objects, const double[:] object_range,

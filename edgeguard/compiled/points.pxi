@@ -62,25 +62,25 @@ def pinhole(const float[:, :] xyz, const double[:, :] k, float cone, float width
     return uv, inside.view(bool)
 
 
-_room = np.empty((0, 6), np.float32)
+_room = np.empty((0, 5), np.float32)
 
 
 cdef float[:, ::1] _reused(Py_ssize_t n):
     """Return n rows to work in: fresh memory of this size costs a page fault for each 4 kB, every frame."""
     global _room
     if len(_room) < n:
-        _room = np.empty((n, 6), np.float32)
+        _room = np.empty((n, 5), np.float32)
     return _room
 
 
 @cython.boundscheck(False)
 cdef tuple _sorted(const float[:, ::1] seen, Py_ssize_t n, Py_ssize_t width):
-    """Return what `by_column` does of n rows x, y, z, u, v, column of pixels."""
+    """Return what `by_column` does of n rows x, y, z, u, v."""
     cdef Py_ssize_t i, j, c
     start = np.zeros(width + 1, np.intp)
     cdef Py_ssize_t[::1] s = start, at
     for i in range(n):
-        s[<Py_ssize_t> seen[i, 5] + 1] += 1
+        s[cell_of(seen[i, 3], width) + 1] += 1
     for c in range(width):
         s[c + 1] += s[c]
     at = start.copy()
@@ -89,7 +89,7 @@ cdef tuple _sorted(const float[:, ::1] seen, Py_ssize_t n, Py_ssize_t width):
     cdef float[:, ::1] p = points
     cdef float[::1] u = across, v = down, z = ahead
     for i in range(n):
-        c = <Py_ssize_t> seen[i, 5]
+        c = cell_of(seen[i, 3], width)
         j = at[c]
         at[c] += 1
         p[j, 0], p[j, 1], p[j, 2] = seen[i, 0], seen[i, 1], seen[i, 2]
@@ -117,38 +117,86 @@ def by_column(const float[:, ::1] xyz, const float[:, ::1] uv, inside, float nea
     for i in range(xyz.shape[0]):
         if ok[i] and xyz[i, 2] > nearest:
             o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = xyz[i, 0], xyz[i, 1], xyz[i, 2], uv[i, 0], uv[i, 1]
-            o[n, 5] = cell_of(uv[i, 0], width)
             n += 1
     return _sorted(o, n, width)
 
 
+cdef enum:
+    BLOCK = 128
+
+
+cdef struct Projected:
+    # Of a block of points: their place in their own frame and in the optical one, their pixels, and whether those
+    # count. By coordinate, so that a loop does several at once.
+    float[3][BLOCK] at
+    float[BLOCK] x, y, z, u, v
+    int[BLOCK] seen
+
+
+cdef void _row(Projected* o, Py_ssize_t n, const float* m, float* out):
+    """Write one coordinate of the optical frame: `m` is its row of the matrix."""
+    cdef float a = m[0], b = m[1], c = m[2], d = m[3]
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = a * o.at[0][i] + b * o.at[1][i] + c * o.at[2][i] + d
+
+
+cdef int _any_ahead(const float* x, const float* z, Py_ssize_t n, float left, float right, int* seen):
+    """Write whether each point lies between the image's sides, and return whether any does."""
+    cdef Py_ssize_t i
+    cdef int found = 0
+    for i in range(n):
+        seen[i] = (x[i] > left * z[i]) & (x[i] < right * z[i])
+        found |= seen[i]
+    return found
+
+
+cdef void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, float center, float* out):
+    cdef Py_ssize_t i
+    cdef float inverse
+    for i in range(n):
+        inverse = 1 / z[i]
+        out[i] = focal * x[i] * inverse + center
+
+
+cdef void _in_image(Projected* o, Py_ssize_t n, float cone, float width, float height, float nearest):
+    cdef Py_ssize_t i
+    for i in range(n):
+        o.seen[i] &= (
+            (o.z[i] > nearest) & (fabsf(o.x[i]) < cone * o.z[i]) & (fabsf(o.y[i]) < cone * o.z[i])
+            & (o.u[i] >= 0) & (o.u[i] < width) & (o.v[i] >= 0) & (o.v[i] < height)
+        )
+
+
 @cython.boundscheck(False)
 def pinhole_view(
-    const float[:, :] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
+    const float[:, ::1] xyz, const double[:, :] matrix, float left, float right, const double[:, :] k, float cone,
     float width, float height, float nearest,
 ):
-    """Do `in_view`, `pinhole` and `by_column` at once; see these."""
-    cdef Py_ssize_t i, n = 0
-    cdef float[:, ::1] o = _reused(xyz.shape[0])
+    """Do `in_view`, `pinhole` and `by_column` at once, a block of points at a time; see these."""
+    cdef Py_ssize_t i, first, count, n = 0
+    cdef float[:, ::1] o = _reused(xyz.shape[0] + 1)
     cdef float[12] m
-    cdef float fx = <float> k[0, 0], fy = <float> k[1, 1], cx = <float> k[0, 2], cy = <float> k[1, 2]
-    cdef float a, b, c, x, y, z, inverse
+    cdef Projected at
     for i in range(12):
         m[i] = <float> matrix[i // 4, i % 4]
     nearest = max(nearest, <float> 0.1)
-    for i in range(xyz.shape[0]):
-        a, b, c = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        z = m[8] * a + m[9] * b + m[10] * c + m[11]
-        x = m[0] * a + m[1] * b + m[2] * c + m[3]
-        if not (x > left * z and x < right * z):
+    for first in range(0, xyz.shape[0], BLOCK):
+        count = min(xyz.shape[0] - first, BLOCK)
+        for i in range(count):
+            at.at[0][i], at.at[1][i], at.at[2][i] = xyz[first + i, 0], xyz[first + i, 1], xyz[first + i, 2]
+        _row(&at, count, m, at.x)
+        _row(&at, count, m + 8, at.z)
+        # Most of a sweep lies beside and behind the camera, a long run of it at a time.
+        if not _any_ahead(at.x, at.z, count, left, right, at.seen):
             continue
-        y = m[4] * a + m[5] * b + m[6] * c + m[7]
-        if z > nearest and magnitude(x) < cone * z and magnitude(y) < cone * z:
-            inverse = 1 / z
-            a, b = fx * x * inverse + cx, fy * y * inverse + cy
-            if a >= 0 and a < width and b >= 0 and b < height:
-                o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4], o[n, 5] = x, y, z, a, b, <Py_ssize_t> a
-                n += 1
+        _row(&at, count, m + 4, at.y)
+        _pixels(at.x, at.z, count, <float> k[0, 0], <float> k[0, 2], at.u)
+        _pixels(at.y, at.z, count, <float> k[1, 1], <float> k[1, 2], at.v)
+        _in_image(&at, count, cone, width, height, nearest)
+        for i in range(count):
+            o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = at.x[i], at.y[i], at.z[i], at.u[i], at.v[i]
+            n += at.seen[i]
     return _sorted(o, n, <Py_ssize_t> width)
 
 
@@ -292,20 +340,27 @@ def lowest(const float[:, ::1] xyz, float near, float far, Py_ssize_t side):
         side: metres to either side.
 
     Returns:
-        (2 · side, far) float32, 0 where none is below the camera.
+        (K, 3) float64 x and z of the middles of those that have one below the camera, and its y, by x and then z.
     """
-    cells = np.zeros((2 * side, <Py_ssize_t> far), np.float32)
-    cdef float[:, ::1] o = cells
-    cdef Py_ssize_t i, a, b, count = 0
+    cdef Py_ssize_t columns = 2 * side, rows = <Py_ssize_t> far, i, a, b, k = 0, count = 0
+    cdef float[:, ::1] low = np.zeros((columns, rows), np.float32)
+    cdef int[::1] index = np.empty(xyz.shape[0], np.int32)
     cdef float x, y, z
-    cdef bint counts
     for i in range(xyz.shape[0]):
         x, y, z = xyz[i, 0], xyz[i, 1], xyz[i, 2]
-        counts = (z > near) & (z < far) & (magnitude(x) < side) & (y > <float> 0.3)
-        a, b = cell_of(x + side, 2 * side), cell_of(z, <Py_ssize_t> far)
-        count += counts
-        o[a, b] = y if counts & (y > o[a, b]) else o[a, b]
-    return cells, count
+        index[count] = <int> i
+        count += (z > near) & (z < far) & (fabsf(x) < side) & (y > <float> 0.3)
+    for k in range(count):
+        i = index[k]
+        a, b, y = cell_of(xyz[i, 0] + side, columns), cell_of(xyz[i, 2], rows), xyz[i, 1]
+        low[a, b] = y if y > low[a, b] else low[a, b]
+    out, k = np.empty((columns * rows, 3)), 0
+    cdef double[:, ::1] o = out
+    for a in range(columns):
+        for b in range(rows):
+            o[k, 0], o[k, 1], o[k, 2] = a - side + 0.5, low[a, b], b + 0.5
+            k += low[a, b] != 0
+    return out[:k], count
 
 
 @cython.boundscheck(False)
@@ -366,22 +421,23 @@ def occupy(
     Returns:
         uint8 grid; (K,) indices of the points that count, ascending; (K,) int32 flat cell of each.
     """
-    cdef const unsigned char[:] up = above.view(np.uint8)
-    cdef Py_ssize_t i, a, b, n = 0
+    cdef const unsigned char[::1] up = above.view(np.uint8)
+    cdef Py_ssize_t i, j, a, b, n = 0
     grid, index = np.zeros((columns, rows), np.uint8), np.empty(xyz.shape[0], np.intp)
-    place = np.empty(xyz.shape[0], np.int32)
     cdef unsigned char[:, ::1] g = grid
     cdef Py_ssize_t[::1] k = index
-    cdef int[::1] o = place
     cdef float to_cells = 1 / cell
-    cdef bint counts
     for i in range(xyz.shape[0]):
-        counts = up[i] & (height[i] < max_height) & (xyz[i, 2] < max_range) & (magnitude(xyz[i, 0]) < side)
+        k[n] = i
+        n += up[i] & (height[i] < max_height) & (xyz[i, 2] < max_range) & (fabsf(xyz[i, 0]) < side)
+    place = np.empty(n, np.int32)
+    cdef int[::1] o = place
+    for j in range(n):
+        i = k[j]
         a, b = cell_of((xyz[i, 0] + 40) * to_cells, columns), cell_of(xyz[i, 2] * to_cells, rows)
-        g[a, b] |= counts
-        k[n], o[n] = i, <int> (a * rows + b)
-        n += counts
-    return grid, index[:n], place[:n]
+        g[a, b] = 1
+        o[j] = <int> (a * rows + b)
+    return grid, index[:n], place
 
 
 cdef int _root(int* parent, int k):
@@ -495,10 +551,13 @@ def bodies(
         if many[k] >= least:
             number[k] = n
             n += 1
-    # x, y, z, u, v, height: least and largest of each.
-    low, high = np.full((n, 6), np.inf, np.float32), np.full((n, 6), -np.inf, np.float32)
-    cdef float[:, ::1] lo = low, hi = high
-    cdef float[6] at
+    # x, y, z, u, v, height: least and largest of each; two more, because eight are compared as fast as six.
+    low, high = np.full((n, 8), np.inf, np.float32), np.full((n, 8), -np.inf, np.float32)
+    cdef float[:, ::1] lows = low, highs = high
+    cdef float* lo
+    cdef float* hi
+    cdef float[8] at
+    at[6] = at[7] = 0
     for i in range(place.shape[0]):
         k = number[label[place[i]]]
         if k < 0:
@@ -507,65 +566,93 @@ def bodies(
         at[0], at[1], at[2], at[3], at[4], at[5] = (
             xyz[j, 0], xyz[j, 1], xyz[j, 2], u[j], v[j], height[j]
         )
-        for c in range(6):
-            lo[k, c] = at[c] if at[c] < lo[k, c] else lo[k, c]
-            hi[k, c] = at[c] if at[c] > hi[k, c] else hi[k, c]
+        lo, hi = &lows[k, 0], &highs[k, 0]
+        for c in range(8):
+            lo[c] = at[c] if at[c] < lo[c] else lo[c]
+        for c in range(8):
+            hi[c] = at[c] if at[c] > hi[c] else hi[c]
     low, high = low.astype(np.float64), high.astype(np.float64)
     box = np.concatenate([low[:, 3:5], high[:, 3:5]], axis=1)
     return low[:, :3], high[:, :3], box, low[:, 5], count[row >= 0]
 
 
 @cython.boundscheck(False)
-def reach(const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns, float cell):
-    """Return (rows, columns) nearest and farthest range and number of returns per square cell of the image.
-
-    Args:
-        u, v, z: (N,) pixels, inside the image, and ranges, metres.
-        cell: size of a cell, pixels.
-
-    Returns:
-        float32, infinite without a return; float32, 0 without one; int64.
-    """
-    near, far = np.full((rows, columns), np.inf, np.float32), np.zeros((rows, columns), np.float32)
-    count = np.zeros((rows, columns), np.int64)
-    cdef float[:, ::1] lo = near, hi = far
-    cdef long long[:, ::1] c = count
-    cdef Py_ssize_t i, a, b
-    for i in range(u.shape[0]):
-        a, b = cell_of(v[i] / cell, rows), cell_of(u[i] / cell, columns)
-        c[a, b] += 1
-        lo[a, b] = z[i] if z[i] < lo[a, b] else lo[a, b]
-        hi[a, b] = z[i] if z[i] > hi[a, b] else hi[a, b]
-    return near, far, count
-
-
-@cython.boundscheck(False)
-def nearest_cells(
+def depth_cells(
     const float[::1] u, const float[::1] v, const float[::1] z, Py_ssize_t rows, Py_ssize_t columns,
     float across, float down,
 ):
-    """Return (rows, columns) float32 nearest range per cell of the image, infinite without one, and (N,) int32
-    flat cell of each return; cells are `across` by `down` pixels."""
-    near, cell = np.full((rows, columns), np.inf, np.float32), np.empty(u.shape[0], np.int32)
-    cdef float[:, ::1] o = near
-    cdef int[::1] c = cell
-    cdef Py_ssize_t i, a, b
+    """Return what each cell of the image holds of a sweep; cells are `across` by `down` pixels.
+
+    Args:
+        u, v, z: (N,) pixels, inside the image, and ranges, metres.
+
+    Returns:
+        (rows, columns) float32 nearest range, infinite without a return; float32 farthest, 0 without one; int32
+        number of returns; and (N,) int32 flat cell of each return.
+    """
+    near, far = np.full((rows, columns), np.inf, np.float32), np.zeros((rows, columns), np.float32)
+    count, cell = np.zeros((rows, columns), np.int32), np.empty(u.shape[0], np.int32)
+    cdef float[::1] lo = near.reshape(-1), hi = far.reshape(-1)
+    cdef int[::1] many = count.reshape(-1), c = cell
+    cdef float to_columns = 1 / across, to_rows = 1 / down
+    cdef Py_ssize_t i, k
     for i in range(u.shape[0]):
-        a, b = cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)
-        c[i] = <int> (a * columns + b)
-        o[a, b] = z[i] if z[i] < o[a, b] else o[a, b]
-    return near, cell
+        k = cell_of(v[i] * to_rows, rows) * columns + cell_of(u[i] * to_columns, columns)
+        c[i] = <int> k
+        many[k] += 1
+        lo[k] = z[i] if z[i] < lo[k] else lo[k]
+        hi[k] = z[i] if z[i] > hi[k] else hi[k]
+    return near, far, count, cell
 
 
 @cython.boundscheck(False)
-def counts(const float[::1] u, const float[::1] v, Py_ssize_t rows, Py_ssize_t columns, float across, float down):
-    """Return (rows, columns) int64 returns per cell of the image; cells are `across` by `down` pixels."""
-    count = np.zeros((rows, columns), np.int64)
-    cdef long long[:, ::1] c = count
-    cdef Py_ssize_t i
-    for i in range(u.shape[0]):
-        c[cell_of(v[i] / down, rows), cell_of(u[i] / across, columns)] += 1
-    return count
+def wider_cells(const float[:, ::1] near, const float[:, ::1] far, const int[:, ::1] count, Py_ssize_t across):
+    """Return (R, C) nearest and farthest range and int64 number of returns of cells `across` times as wide.
+
+    Args:
+        near, far, count: of cells, from `depth_cells`.
+    """
+    cdef Py_ssize_t rows = near.shape[0], columns = (near.shape[1] + across - 1) // across, i, j, b
+    nearest, farthest = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)
+    number = np.empty((rows, columns), np.int64)
+    cdef float[:, ::1] lo = nearest, hi = farthest
+    cdef long long[:, ::1] c = number
+    cdef float least, most
+    cdef long long total
+    for i in range(rows):
+        for b in range(columns):
+            least, most, total = INFINITY, 0, 0
+            for j in range(b * across, min((b + 1) * across, near.shape[1])):
+                least = near[i, j] if near[i, j] < least else least
+                most = far[i, j] if far[i, j] > most else most
+                total += count[i, j]
+            lo[i, b], hi[i, b], c[i, b] = least, most, total
+    return nearest, farthest, number
+
+
+@cython.boundscheck(False)
+def upper_counts(const long long[:, :] count, Py_ssize_t down, Py_ssize_t across, double quantile):
+    """Return, for each band of so many rows of cells, a quantile of what its groups of so many columns hold.
+
+    Args:
+        count: (R, C) returns of cells.
+        down, across: cells to a group, fewer in the last ones.
+        quantile: between what two groups hold, as `np.quantile` has it.
+    """
+    cdef Py_ssize_t rows = (count.shape[0] + down - 1) // down, columns = (count.shape[1] + across - 1) // across
+    cdef Py_ssize_t a, i, j, low
+    out = np.empty(rows)
+    cdef double[::1] o = out, held = np.empty(max(columns, 1))
+    cdef double at = quantile * (columns - 1)
+    low = max(min(<Py_ssize_t> at, columns - 2), 0)
+    for a in range(rows):
+        held[:] = 0
+        for i in range(a * down, min((a + 1) * down, count.shape[0])):
+            for j in range(count.shape[1]):
+                held[j // across] += count[i, j]
+        _sort(&held[0], columns)
+        o[a] = held[low] + (held[min(low + 1, columns - 1)] - held[low]) * (at - low)
+    return out
 
 
 @cython.boundscheck(False)

@@ -229,21 +229,23 @@ def camera_tracks(
 
 def camera_cost(
     const double[:, :] predicted, const double[:, :, ::1] bank, const long long[:, ::1] followed,
-    const Py_ssize_t[:] slots, const double[:, :] boxes, const long long[:] label, double dt, double min_iou,
-    double apart,
+    const Py_ssize_t[:] slots, const Py_ssize_t[:] rows, const double[:, :] boxes, const long long[:] label,
+    const Py_ssize_t[:] columns, double dt, double min_iou, double apart,
 ):
-    """Return (N, D) what it costs that a detection is a track: `apart` where it is another thing.
+    """Return (R, C) what it costs that a detection is a track: `apart` where it is another thing.
 
     Args:
         predicted: (N, 4) where the tracks should be.
         bank, followed, slots: as above.
+        rows: (R,) tracks.
         boxes, label: (D, 4) and (D,) of the detections.
+        columns: (C,) detections.
         dt: since the frame before, s.
         min_iou: overlap below which a pair is apart.
         apart: price of a pair that is.
     """
-    cdef Py_ssize_t n = slots.shape[0], d = boxes.shape[0], i, j, s
-    cost = np.full((n, d), apart)
+    cdef Py_ssize_t n = slots.shape[0], d = boxes.shape[0], i, j, s, a, b
+    cost = np.full((rows.shape[0], columns.shape[0]), apart)
     cdef double[:, ::1] o = cost
     cdef double[::1] share = np.empty(n), height = np.empty(d)
     cdef double iou, change
@@ -252,15 +254,70 @@ def camera_cost(
         share[i] = smaller(0.05 + 0.5 * dt + (0.15 if followed[HITS, slots[i]] < 3 else 0.0), 0.6)
     for j in range(d):
         height[j] = log(larger(boxes[j, 3] - boxes[j, 1], 1.0))
-    cdef double[:, ::1] a = _grown(predicted, share), b = _grown(boxes, np.full(d, 0.05))
-    for i in range(n):
+    cdef double[:, ::1] wide = _grown(predicted, share), loose = _grown(boxes, np.full(d, 0.05))
+    for a in range(rows.shape[0]):
+        i = rows[a]
         s = slots[i]
-        for j in range(d):
+        for b in range(columns.shape[0]):
+            j = columns[b]
             # Neighbours overlap in the image, but a body keeps its height from frame to frame.
-            change, iou = fabs(bank[PLACE, s, 3] - height[j]), iou_of(a, i, b, j)
+            change, iou = fabs(bank[PLACE, s, 3] - height[j]), iou_of(wide, i, loose, j)
             if iou >= min_iou and change < 0.5 + 0.5 * dt:
-                o[i, j] = 1.0 - iou + (0.15 if GROUP[followed[LABEL, s]] != GROUP[label[j]] else 0.0) + change
+                o[a, b] = 1.0 - iou + (0.15 if GROUP[followed[LABEL, s]] != GROUP[label[j]] else 0.0) + change
     return cost
+
+
+def affordable(
+    const double[:, :] cost, const Py_ssize_t[:] r, const Py_ssize_t[:] c, const Py_ssize_t[:] rows,
+    const Py_ssize_t[:] columns, double apart,
+):
+    """Return rows and columns of the pairs, at (K,) `r` and `c` of an assignment, that are not apart.
+
+    Args:
+        cost: (R, C) of `rows` and `columns`.
+        apart: price of a pair that is.
+    """
+    row, column = np.empty(r.shape[0], np.intp), np.empty(r.shape[0], np.intp)
+    cdef Py_ssize_t[::1] i = row, j = column
+    cdef Py_ssize_t k, n = 0
+    for k in range(r.shape[0]):
+        if cost[r[k], c[k]] < apart:
+            i[n], j[n] = rows[r[k]], columns[c[k]]
+            n += 1
+    return row[:n], column[:n]
+
+
+def unheld(
+    const double[:, :] boxes, const double[:] score, const Py_ssize_t[:] found, double birth_score,
+    const long long[:, ::1] followed, const double[:, ::1] looks, const Py_ssize_t[:] alive, long long stamp_ns,
+):
+    """Return the detections that may begin a track: sure enough, no track's own, and no second box on one's object.
+
+    Args:
+        boxes, score: (D, 4) and (D,) of the detections.
+        found: those that are tracks'.
+        birth_score: from which they may.
+        followed, looks: as for `camera_see`.
+        alive: (N,) slots of the tracks.
+        stamp_ns: of the frame.
+    """
+    cdef Py_ssize_t d = boxes.shape[0], j, k, n = 0
+    rows = np.empty(d, np.intp)
+    cdef Py_ssize_t[::1] o = rows
+    cdef unsigned char[::1] taken = np.zeros(d, np.uint8)
+    cdef const double[:, :] held = looks[:, 2:]
+    for k in range(found.shape[0]):
+        taken[found[k]] = 1
+    for j in range(d):
+        if taken[j] or not score[j] >= birth_score:
+            continue
+        o[n] = j
+        n += 1
+        for k in range(alive.shape[0]):
+            if followed[SEEN_NS, alive[k]] == stamp_ns and not iou_of(boxes, j, held, alive[k]) < 0.6:
+                n -= 1
+                break
+    return rows[:n]
 
 
 # LiDAR objects: filters of x and z, metres. Columns of a (capacity, N_BODY) table of their last measurement.

@@ -128,3 +128,87 @@ def views(t, image_size, double focal, double[::1] apart_s, double dt, double as
             box[i, 0], box[i, 3] - 0.05 * height, box[i, 2], box[i, 3] + 0.15 * height, by[:k]
         )
     return cut, lengths[0], lengths[1], twin, claimed, lengths[2], lengths[3], cover[:k], stands[:k]
+
+
+def cores(const double[:, :] boxes):
+    """Return (N, 4) the middles of boxes: their rims show what stands beside, above and below."""
+    out = np.empty((boxes.shape[0], 4))
+    cdef double[:, ::1] o = out
+    cdef double w, h
+    cdef Py_ssize_t i
+    for i in range(boxes.shape[0]):
+        w, h = boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
+        o[i, 0], o[i, 1] = boxes[i, 0] + 0.2 * w, boxes[i, 1] + 0.1 * h
+        o[i, 2], o[i, 3] = boxes[i, 2] - 0.2 * w, boxes[i, 3] - 0.05 * h
+    return out
+
+
+def foot_ranges(const double[:, :] boxes, const double[:, :] k, const double[:] plane):
+    """Return (N,) range at which boxes' lower edges meet a ground y = a·x + b·z + c; infinite where they never do.
+
+    Args:
+        k: (3, 3) camera matrix.
+        plane: (3,) a, b, c.
+    """
+    out = np.empty(boxes.shape[0])
+    cdef double[::1] o = out
+    cdef double drop
+    cdef Py_ssize_t i
+    for i in range(boxes.shape[0]):
+        drop = (boxes[i, 3] - k[1, 2]) / k[1, 1] - plane[1]
+        drop -= plane[0] * ((boxes[i, 0] + boxes[i, 2]) / 2 - k[0, 2]) / k[0, 0]
+        o[i] = plane[2] / drop if drop > 1e-3 else INFINITY
+    return out
+
+
+def known_ranges(const double[:] foreground, const double[:] size_range):
+    """Return (N,) ranges of tracks: of the nearest body where one stands about there, else what their size says."""
+    out = np.empty(foreground.shape[0])
+    cdef double[::1] o = out
+    cdef Py_ssize_t i
+    cdef bint agrees
+    for i in range(foreground.shape[0]):
+        agrees = not isfinite(size_range[i]) or fabs(log(foreground[i]) - log(size_range[i])) < 0.7
+        o[i] = foreground[i] if isfinite(foreground[i]) and agrees else size_range[i]
+    return out
+
+
+def confirmed(support, overlap):
+    """Return (N,) whether LiDAR confirms tracks: by an object of their own, or enough returns at their range.
+
+    Args:
+        support: `edgeguard.scene.Support`; None without points.
+        overlap: (N,) how well each one's own object covers it.
+    """
+    cdef const double[:] own = overlap
+    cdef Py_ssize_t n = own.shape[0], i
+    out = np.empty(n, bool)
+    cdef unsigned char[::1] o = out.view(np.uint8)
+    for i in range(n):
+        o[i] = own[i] >= SURE
+    if support is None:
+        return out
+    cdef const double[:] on = support.on, expected = support.expected
+    for i in range(n):
+        o[i] |= on[i] >= larger(3.0, 0.12 * expected[i])
+    return out
+
+
+def doubtful_lidar(const double[:] held_s, support):
+    """Return (N,) whether to suspect the LiDAR where it does not confirm a track (see `Scene.suspects_lidar`).
+
+    Args:
+        held_s: (N,) how long it had, s.
+        support: as for `confirmed`.
+    """
+    cdef Py_ssize_t n = held_s.shape[0], i
+    out = np.empty(n, bool)
+    cdef unsigned char[::1] o = out.view(np.uint8)
+    for i in range(n):
+        o[i] = held_s[i] > 0.3
+    if support is None:
+        return out
+    cdef const double[:] total = support.total, expected = support.expected
+    for i in range(n):
+        o[i] |= total[i] < 0.15 * expected[i]
+    return out

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgeguard.errors import EdgeGuardError
 from edgeguard.redteam.scout import Scout
+from edgeguard.redteam.targets import staying
 from edgeguard.types import Channel
 
 
@@ -95,12 +96,12 @@ def require_aim(kind: str, scout: Scout) -> None:
 
 
 def require_vehicle(kind: str, scout: Scout) -> Any:
-    """Return the box (4,) of the vehicle that matters at the attack's start.
+    """Return the box (4,) of the vehicle that matters at the attack's start: rather one that stays in view.
 
     Raises:
         AttackError: the engine finds none.
     """
-    box = scout.ahead[0].nearest_vehicle()
+    box = staying(scout.ahead[0].vehicles_that_matter(), scout.passing, lambda view: view.vehicles.xyxy)
     if box is None:
         raise AttackError(
             kind,

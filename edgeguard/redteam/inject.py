@@ -28,6 +28,8 @@ DEFAULT_START = 0.4
 """Share of the drive before the attack, where no start is given: long enough for a monitor to settle."""
 _LOOKS = 5
 """Moments of the window that an attack may look at beforehand."""
+_PASSING_NS, _PASSING_STEP_NS = 3_000_000_000, 90_000_000
+"""How far into the window a target is followed beforehand, and how close the pictures are that are kept."""
 _LOOK_BACK_NS = 3_000_000_000
 """The last seconds before the window are seen too: what replays or delays takes from them."""
 _SEEN = (Channel.CAMERA, Channel.LIDAR, Channel.RADAR, Channel.EGO)
@@ -170,6 +172,8 @@ def _scout(
     rig, way = drive.rig(), Way()
     looks = {drive.targets[i] for i in np.linspace(0, len(drive.targets) - 1, _LOOKS).round().astype(int)}
     views: list[View] = []
+    passing: list[View] = []
+    next_ns = drive.window[0]
     image: Image | None = None
     points: PointCloud | None = None
     for raw in reader.raw_messages():
@@ -180,6 +184,9 @@ def _scout(
         value: Any = reader.value(raw)
         if isinstance(value, Image):
             image = value
+            if next_ns <= raw.log_ns < drive.window[0] + _PASSING_NS:
+                next_ns = raw.log_ns + _PASSING_STEP_NS
+                passing.append(View(rig, once, image, None, way.pose))
         elif isinstance(value, PointCloud):
             points = value
         elif isinstance(value, EgoMotion):
@@ -189,7 +196,7 @@ def _scout(
             drive.end_ns = value.stamp_ns
             if raw.log_ns in looks:
                 views.append(View(rig, once, image, points, way.pose))
-    return Scout(rig, once, tuple(views), seed, onset_ns=drive.onset_ns)
+    return Scout(rig, once, tuple(views), seed, onset_ns=drive.onset_ns, passing=tuple(passing))
 
 
 class _Injection:

@@ -157,26 +157,40 @@ class View:
         return float(self.xyz[stands, 2].min(initial=np.inf))
 
     def nearest_vehicle(self) -> F64 | None:
-        """Return the box of the nearest vehicle that matters: rather in the own path, and in whole view.
+        """Return the box of the vehicle that matters most."""
+        return next(iter(self.vehicles_that_matter()), None)
+
+    def vehicles_that_matter(self) -> list[F64]:
+        """Return the boxes of vehicles in whole view, nearest first: rather in the own path than beside it.
 
         A vehicle cut off by the picture's edge is about to leave it and makes no lasting target, and of one
         that stands half behind another neither sensor has much to lose.
         """
-        if self.image is None or not len(self.vehicles):
-            return None
-        w, h = self.image.size
-        best: tuple[float, F64] | None = None
+        if self.image is None:
+            return []
+        h = self.image.size[1]
+        ranked: list[tuple[float, F64]] = []
         for box in self.vehicles.xyxy.astype(np.float64):
-            if box[0] < 3 or box[2] > w - 3 or box[3] - box[1] < 0.06 * h or self._behind(box):
+            if self.cuts(box) or box[3] - box[1] < 0.06 * h or self._behind(box):
                 continue
             distance = self.range_of(box)
-            k = self.rig.camera.k if self.rig else np.array([[700.0, 0, w / 2], [0, 700.0, h / 2], [0, 0, 1]])
-            aside = abs(((box[0] + box[2]) / 2 - k[0, 2]) * distance / k[0, 0])
+            focal, middle = self._lens
+            aside = abs(((box[0] + box[2]) / 2 - middle) * distance / focal)
             # A metre beside the path counts as five along it.
-            rank = distance + 5.0 * max(aside - 2.0, 0.0)
-            if best is None or rank < best[0]:
-                best = rank, box
-        return None if best is None else best[1]
+            ranked.append((distance + 5.0 * max(aside - 2.0, 0.0), box))
+        return [box for _, box in sorted(ranked, key=lambda r: r[0])]
+
+    def cuts(self, box: F64) -> bool:
+        """Whether a side of the picture cuts a box."""
+        assert self.image is not None
+        return bool(box[0] < 3 or box[2] > self.image.size[0] - 3)
+
+    @property
+    def _lens(self) -> tuple[float, float]:
+        """Focal length and middle column, pixels; guessed where the recording has no camera model."""
+        assert self.image is not None
+        k = None if self.rig is None else self.rig.camera.k
+        return (700.0, self.image.size[0] / 2) if k is None else (float(k[0, 0]), float(k[0, 2]))
 
     def _behind(self, box: F64) -> bool:
         """Whether boxes that stand nearer, as their lower edges say, cover a third of a box."""
@@ -218,6 +232,7 @@ class Scout:
         rig: camera and extrinsics; None where the recording has none.
         engine: opens the engine on first use.
         ahead: views at a few moments of the window, in order.
+        passing: the pictures of its first seconds one by one, without what other sensors say.
         seed: of all that is random.
         earlier: the attacked sensor's messages of the last seconds before the one at hand, unaltered.
         message_ns: header stamp of the message at hand, nanoseconds.
@@ -232,6 +247,7 @@ class Scout:
     earlier: deque[Any] = field(default_factory=deque)
     message_ns: int = 0
     onset_ns: int = 0
+    passing: tuple[View, ...] = ()
     jpeg: bool = False
     image: Image | None = None
     points: PointCloud | None = None
@@ -285,7 +301,12 @@ def covered(box: F64, boxes: F64 | F32) -> F64:
 
 def follow(box: F64, view: View) -> F64 | None:
     """Return where the vehicle of the last frame's box is now; None where the engine misses it."""
-    found = view.vehicles.xyxy.astype(np.float64)
+    return nearest(box, view.vehicles.xyxy)
+
+
+def nearest(box: F64, boxes: F64 | F32) -> F64 | None:
+    """Return the one of (N, 4) boxes that overlaps a box best; None where none does well."""
+    found = boxes.astype(np.float64)
     if not len(found):
         return None
     overlap = iou(box, found)

@@ -137,9 +137,7 @@ class CameraTracker:
         detection = np.full(len(slots), -1, np.int64)
         detection[rows] = index[found]
 
-        free = np.ones(len(xyxy), bool)
-        free[found] = False
-        born = self._begin(stamp_ns, xyxy, score, label, free, slots)
+        born = self._begin(stamp_ns, xyxy, score, label, found)
         if len(born):
             unknown = np.full((len(born), 4), np.nan)
             residual, sigma = np.concatenate([residual, unknown]), np.concatenate([sigma, unknown])
@@ -172,41 +170,35 @@ class CameraTracker:
         """Pairs as rows in `slots` and detections: confident detections first, then the rest."""
         if not len(slots) or not len(xyxy):
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
-        cost = loops.camera_cost(
-            predicted,
-            self._bank.state,
-            self._followed,
-            slots,
-            xyxy,
-            label,
-            dt_s,
-            self.settings.min_iou,
-            _APART,
-        )
-        high = score >= self.settings.high_score
-        if high.all():
-            rows, found = linear_sum_assignment(cost)
-            ok = cost[rows, found] < _APART
-            return rows[ok], found[ok]
-        rows, found = _match(cost, np.arange(len(slots)), np.flatnonzero(high))
-        if len(rows) == len(slots):
+        every, high = np.arange(len(slots)), score >= self.settings.high_score
+        rows, found = self._match(slots, every, predicted, xyxy, label, np.flatnonzero(high), dt_s)
+        if len(rows) == len(slots) or high.all():
             return rows, found
         free = np.ones(len(slots), bool)
         free[rows] = False
-        more, second = _match(cost, np.flatnonzero(free), np.flatnonzero(~high))
+        more, second = self._match(slots, every[free], predicted, xyxy, label, np.flatnonzero(~high), dt_s)
         return np.concatenate([rows, more]), np.concatenate([found, second])
 
-    def _begin(
-        self, stamp_ns: int, xyxy: F64, score: F64, label: I64, free: NDArray[np.bool_], alive: Slots
-    ) -> NDArray[np.intp]:
+    def _match(
+        self, slots: Slots, rows: Slots, predicted: F64, xyxy: F64, label: I64, columns: Slots, dt_s: float
+    ) -> tuple[Slots, Slots]:
+        """Pairs of least total cost among `rows` of tracks and `columns` of detections."""
+        if not len(rows) or not len(columns):
+            return rows[:0], columns[:0]
+        cost = loops.camera_cost(
+            predicted, self._bank.state, self._followed, slots, rows, xyxy, label, columns, dt_s,
+            self.settings.min_iou, _APART,
+        )  # fmt: skip
+        return loops.affordable(cost, *linear_sum_assignment(cost), rows, columns, _APART)
+
+    def _begin(self, stamp_ns: int, xyxy: F64, score: F64, label: I64, found: Slots) -> Slots:
         """Start tracks from unmatched confident detections; return those detections, by identity."""
-        candidates = np.flatnonzero(free & (score >= self.settings.birth_score))
+        # A second box on an object that a track already holds is a duplicate, not an object.
+        candidates = loops.unheld(
+            xyxy, score, found, self.settings.birth_score, self._followed, self._looks, self._slots, stamp_ns
+        )
         if not len(candidates):
             return candidates
-        # A second box on an object that a track already holds is a duplicate, not an object.
-        held = alive[self._seen_ns[alive] == stamp_ns]
-        if len(held):
-            candidates = candidates[boxes.iou(xyxy[candidates], self._xyxy[held]).max(axis=1) < 0.6]
         room = np.flatnonzero(self._id < 0)
         count = min(len(candidates), len(room))
         if count < len(candidates):
@@ -230,15 +222,3 @@ class CameraTracker:
         )  # fmt: skip
         self._slots = np.concatenate([self._slots, slots])
         return candidates
-
-
-def _match(
-    cost: F64, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of least total cost among `rows` and `columns`, without those that are apart."""
-    if not len(rows) or not len(columns):
-        return rows[:0], columns[:0]
-    block = cost[rows[:, None], columns]
-    r, c = linear_sum_assignment(block)
-    ok = block[r, c] < _APART
-    return rows[r[ok]], columns[c[ok]]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sweeps import LIDAR_HEIGHT, Body, alarms, by, drive, rain, wet_road
+from sweeps import HEIGHT, LIDAR_HEIGHT, WIDTH, Body, alarms, by, drive, rain, wet_road
 
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
+from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.types import Image
 from edgeguard.verdict import Cause
 
 ONSET_S = 1.0
@@ -76,3 +80,37 @@ def test_it_says_when_it_could_not_have_told() -> None:
     builder, check = SceneBuilder(SceneSettings()), FreeSpace(FreeSpaceSettings())
     scores = [check.score(builder.build(f))[0] for f in drive([far], 0.6)]
     assert len(scores[-1].ids) == 1 and np.isnan(scores[-1].score).all()
+
+
+def shifted(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """From `ONSET_S` on, what stands 3 m right at 24 m lies 8 m farther off."""
+    inside = (np.abs(xyz[:, 1] + 3.0) < 1.3) & (np.abs(xyz[:, 0] - 27.0) < 3.0) & (xyz[:, 2] > -1.6)
+    farther = xyz * (1.0 + 8.0 / np.linalg.norm(xyz, axis=1, keepdims=True))
+    return np.where((inside & (t >= ONSET_S - 1e-3))[:, None], farther, xyz)
+
+
+def test_a_body_that_the_lidar_held_and_that_jumps_away_is_told_by_where_it_was() -> None:
+    aside, parked = Body(lambda t: (-3.4, 12.0)), Body(lambda t: (3.0, 25.0))
+    found = [(t, a) for t, a in alarms(drive([aside, parked], 1.6, shifted)) if a.check == "free_space"]
+    # By its box alone, of which 24 m and 32 m are within the error, it took half a second.
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.35
+
+
+def test_what_an_occluder_uncovers_has_not_jumped_away() -> None:
+    walker = Body(lambda t: (2.5 - 2.0 * t, 17.0), (0.5, 1.7, 0.4), "person")
+    gone = Body(lambda t: (0.0, 13.0 + 6.0 * max(t - 1.0, 0.0)))
+    behind = Body(lambda t: (3.2, 25.0))
+    assert "free_space" not in by(alarms(drive([walker, gone, behind], 2.4)))
+
+
+@pytest.mark.parametrize(("light", "told"), [(120.0, True), (8.0, False)], ids=["day", "dark"])
+def test_boxes_that_a_network_sees_in_nothing_but_noise_are_no_claims(light: float, told: bool) -> None:
+    phantom = Body(lambda t: (0.0, 10.0), solid=False)
+    rng = np.random.default_rng(0)
+    checks = FreeSpace(FreeSpaceSettings()), LidarSupport(LidarSupportSettings())
+    builder = SceneBuilder(SceneSettings())
+    for frame in drive([phantom], 0.4):
+        grainy = np.clip(rng.normal(light, 5.0, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+        scene = builder.build(replace(frame, image=Image(frame.stamp_ns, "camera_optical", grainy)))
+        last = np.array([check.score(scene)[0].score for check in checks])
+    assert (last > 2.0).all() if told else np.isnan(last).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from sweeps import LIDAR_HEIGHT, Body, Edit, alarms, by, drive, kitti, rain, wet
 
 from edgeguard.checks.lidar_removal import LidarRemoval, LidarRemovalSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
-from edgeguard.types import Frame
+from edgeguard.types import Detections, Frame
 from edgeguard.verdict import Alarm, Cause, SubjectKind
 
 ONSET_S = 1.0
@@ -114,6 +114,29 @@ def test_cars_that_pass_behind_others_or_out_of_view_have_not_vanished() -> None
     truck = Body(lambda t: (-0.5, 12.0), (2.5, 3.0, 4.0), "truck")
     passing = Body(lambda t: (-3.5, 18.0 - 8.0 * t), boxed=lambda t: 18.0 - 8.0 * t > 5.0)
     assert not of_tracks(drive([truck, behind, passing], 2.5))
+
+
+def unseen(frames: Iterable[Frame], until_s: float, held: bool) -> Iterator[Frame]:
+    """Let the camera show one picture's boxes from `ONSET_S` on, or nothing at all."""
+    stuck: Detections | None = None
+    for i, frame in enumerate(frames):
+        if frame.detections is not None and ONSET_S - 1e-3 <= i / 10 < until_s:
+            stuck = frame.detections if stuck is None else stuck
+            frame = replace(frame, detections=replace(stuck, stamp_ns=frame.stamp_ns) if held else None)
+        yield frame
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["frozen", "silent"])
+def test_what_drove_on_while_the_camera_showed_nothing_new_has_not_vanished(held: bool) -> None:
+    passing = Body(lambda t: (3.5 - 2.5 * max(t - ONSET_S + 0.1, 0.0), 17.0))
+    assert not of_tracks(unseen(drive([LEAD_ASIDE, passing], 2.6), ONSET_S + 0.7, held))
+
+
+def test_one_picture_shown_twice_excuses_nothing() -> None:
+    parked = Body(lambda t: (3.0, 24.0), boxed=lambda t: t < ONSET_S + 0.15)
+    edit = removed(3.0, 23.0, 29.0, start=ONSET_S + 0.15)
+    found = of_tracks(unseen(drive([LEAD_ASIDE, parked], 2.0, edit), ONSET_S + 0.15, held=True))
+    assert found and found[0][0] <= ONSET_S + 0.7
 
 
 def puddle(t: float, xyz: np.ndarray, rng: np.random.Generator) -> np.ndarray:

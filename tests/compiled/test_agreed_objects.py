@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgeguard import objects
 from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.compiled import loops
+from edgeguard.types import Detections
 from tests.compiled import crowds
 
 SETTINGS = ObjectAgreementSettings()
@@ -94,3 +95,90 @@ def test_what_was_held_steadily_and_is_lost_at_once_is_strange() -> None:
     assert doubted[20:] == pytest.approx(4.25)
     behind = held_then_missed(np.array([0.8] * 20 + [0.0] * 3), np.r_[np.zeros(20), 0.97, 0.97, 0.97])
     assert np.isnan(behind[20:]).all()
+
+
+def body_lost(
+    seen: str, *, astray_px: float = 0.0, renamed: bool = False, taller: bool = False
+) -> np.ndarray:
+    """Surprisal of a person 8 m ahead whose cluster is always there: `x` boxed, `.` lost, one letter a frame.
+
+    Args:
+        astray_px: how far the lost track's own guess of its place goes astray in a frame.
+        renamed: the cluster gets a new identity with every frame.
+        taller: it grows by half while the camera misses it, as one that has merged with another's.
+    """
+    bodies, habits = np.full((loops.BODIES, 1), np.nan), np.zeros((loops.HABITS, 1))
+    place, yes, out, gone = np.array([[300.0, 100, 340, 260]]), np.array([True]), [], 0
+    for i, letter in enumerate(seen):
+        gone = 0 if letter == "x" else gone + 1
+        track = SimpleNamespace(
+            slot=np.array([0]), is_new=np.array([i == 0]), matched=np.array([gone == 0]),
+            xyxy=place + gone * np.array([astray_px, 0, astray_px, 0]), score=np.array([0.9]),
+            missed_s=np.array([0.1 * gone]),
+        )  # fmt: skip
+        cluster = SimpleNamespace(
+            id=np.array([i if renamed else 7]), center=np.array([[0.0, 0.5, 8.0]]), matched=yes,
+            size=np.array([[0.5, 2.4 if taller and gone else 1.6, 0.5]]),
+        )  # fmt: skip
+        boxed = Detections(
+            0, place[: int(gone == 0)].astype(np.float32), np.full(int(gone == 0), 0.9, np.float32),
+            np.zeros(int(gone == 0), np.int32), ("person",),
+        )  # fmt: skip
+        scene = SimpleNamespace(
+            tracks=track, objects=cluster, object_boxes=place, dt_s=0.1, truncated=~yes,
+            frame=SimpleNamespace(detections=boxed), image_size=(640.0, 480.0),
+            rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)),
+            settings=SimpleNamespace(asserted_confidence=0.3),
+        )  # fmt: skip
+        pairing = SimpleNamespace(
+            object_of=np.array([-1 if gone else 0]), object_overlap=np.array([0.0 if gone else 0.8])
+        )
+        out.append(loops.bodies_camera_lost(scene, pairing, bodies, habits)[0])
+    return np.array(out)
+
+
+def test_a_body_lost_by_fits_and_starts_does_not_excuse_itself() -> None:
+    lost = body_lost("x" * 20 + "..x..x..xx..")
+    assert lost[[20, 21, 23, 24, 26, 27, 30, 31]] == pytest.approx(8.5)
+    always = body_lost("x..x" * 8 + "..")
+    assert always[-2:] == pytest.approx(0.0)
+    # A second on, what goes on is how things are; half a second's agreement ends a bout as well.
+    assert body_lost("x" * 20 + "..x..x..x..x..")[-1] == pytest.approx(0.0)
+    assert body_lost("x" * 20 + "....xxxxxx.")[-1] < 4.0
+
+
+def test_a_lost_body_is_where_its_cluster_is_not_where_the_track_guesses() -> None:
+    stray = "x" * 10 + "..."
+    assert body_lost(stray, astray_px=30.0)[10:] == pytest.approx(8.5)
+    assert np.isnan(body_lost(stray, astray_px=30.0, renamed=True)[11:]).all()
+    assert np.isnan(body_lost(stray, astray_px=30.0, taller=True)[11:]).all()
+    assert body_lost(stray, renamed=True)[10:] == pytest.approx(8.5)
+
+
+def cluster_missed(width_m: float) -> float:
+    """Surprisal of a cluster 9 m ahead that the camera boxed for two seconds and boxes no more."""
+    habits, box, yes, no = np.zeros((loops.HABITS, 1)), np.array([[300.0, 100, 340, 260]]), [True], [False]
+    cluster = SimpleNamespace(
+        slot=np.array([0]), is_new=np.array(no), matched=np.array(yes), label=np.array([-1]),
+        probability=np.ones(1), center=np.array([[0.0, 0.5, 9.0]]), size=np.array([[width_m, 1.4, 0.3]]),
+        velocity=np.zeros((1, 2)),
+    )  # fmt: skip
+    found = np.zeros((2, 1))
+    for boxed in [0.8] * 20 + [0.0]:
+        scene = SimpleNamespace(
+            tracks=SimpleNamespace(xyxy=box, score=np.ones(1)), objects=cluster, object_boxes=box, dt_s=0.1,
+            camera_held_s=np.full(1, 2.0), objects_are_classified=False, image_size=(640.0, 480.0),
+            rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)),
+            frame=SimpleNamespace(detections=SimpleNamespace(score=np.array([0.9], np.float32))),
+        )  # fmt: skip
+        at = np.array([boxed])
+        pairing = SimpleNamespace(own_box=at, any_box=at, boxed=at, box_of=np.array([0 if boxed else -1]))
+        found, _ = loops.objects_camera_misses(
+            scene, pairing, np.zeros(1), np.ones(1), np.array(no), habits, SETTINGS
+        )
+    return float(found[0, 0])
+
+
+def test_a_sliver_that_a_neighbours_cluster_leaves_of_a_body_is_no_body() -> None:
+    assert cluster_missed(0.5) == pytest.approx(8.5)
+    assert np.isnan(cluster_missed(0.05))

@@ -83,17 +83,41 @@ def test_a_body_is_supported_by_what_lies_at_its_range(xyz: F32, at: float, know
 @given(clouds)
 def test_cells_hold_the_nearest_and_farthest_of_their_returns(xyz: F32) -> None:
     _, u, v, z, _ = CAMERA.view(xyz, np.eye(4), 0.5)
-    near, far, count = loops.reach(u, v, z, 45, 80, 8.0)
+    near, far, count, flat = loops.depth_cells(u, v, z, 45, 80, 8.0, 8.0)
     cell = (np.column_stack([u, v]) // 8).astype(int)
     for (a, b), r in zip(cell[:, ::-1], z):
         mine = z[(cell == (b, a)).all(axis=1)]
         assert (near[a, b], far[a, b], count[a, b]) == (mine.min(), mine.max(), len(mine))
         assert near[a, b] <= r <= far[a, b]
     assert count.sum() == len(z) and np.isinf(near[count == 0]).all() and not far[count == 0].any()
-    np.testing.assert_array_equal(loops.counts(u, v, 45, 80, 8.0, 8.0), count)
-    nearest, flat = loops.nearest_cells(u, v, z, 45, 80, 8.0, 8.0)
-    np.testing.assert_array_equal(nearest, near)
     np.testing.assert_array_equal(flat, cell[:, 1] * 80 + cell[:, 0])
+    fine = loops.depth_cells(u, v, z, 45, 160, 4.0, 8.0)[:3]
+    coarse = loops.depth_cells(u, v, z, 45, 80, 8.0, 8.0)[:3]
+    for wide, wanted in zip(loops.wider_cells(*fine, 2), coarse):
+        np.testing.assert_array_equal(wide, wanted)
+
+
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_usual_counts_are_quantiles_of_groups(r: int, c: int, down: int, across: int, seed: int) -> None:
+    count = np.random.default_rng(seed).integers(0, 9, (r, c))
+    rows, columns = np.arange(0, r, down), np.arange(0, c, across)
+    groups = np.add.reduceat(np.add.reduceat(count, rows, axis=0), columns, axis=1)
+    found = loops.upper_counts(count, down, across, 0.7)
+    np.testing.assert_allclose(found, np.quantile(groups, 0.7, axis=1), rtol=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_lowest_point_of_each_square_metre(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    xyz = rng.uniform((-18, -1, -3), (18, 3, 44), (400, 3)).astype(np.float32)
+    counts = (xyz[:, 2] > 3) & (xyz[:, 2] < 40) & (np.abs(xyz[:, 0]) < 15) & (xyz[:, 1] > 0.3)
+    cells: dict[tuple[int, int], float] = {}
+    for x, y, z in xyz[counts]:
+        key = int(np.floor(x + np.float32(15))), int(z)
+        cells[key] = max(cells.get(key, 0.0), float(y))
+    low, count = loops.lowest(xyz, 3.0, 40.0, 15)
+    assert count == np.count_nonzero(counts)
+    assert low.tolist() == [[a - 14.5, y, b + 0.5] for (a, b), y in sorted(cells.items())]
 
 
 @given(st.lists(st.floats(1, 60, width=32), max_size=60, unique=True).map(sorted))

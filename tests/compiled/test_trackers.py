@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeguard.compiled import loops
+from edgeguard.tracking import boxes
 from tests.compiled import crowds
 
 
@@ -50,3 +53,28 @@ def test_what_is_no_box_of_a_watched_class_is_not_followed() -> None:
     found = loops.believable(seen, 0.1)
     np.testing.assert_allclose(found[[0, 1, 5]], box[[0, 1, 5]], rtol=1e-6)
     assert not found[2:5].any()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_track_begins_where_none_holds_the_thing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d, n = int(rng.integers(0, 7)), int(rng.integers(0, 6))
+    low = rng.uniform(0, 60, (d + 8, 2))
+    box = np.hstack([low, low + rng.uniform(20, 60, (d + 8, 2))])
+    score, found = rng.random(d), rng.permutation(d)[: min(d, n) // 2]
+    followed, looks = np.zeros((loops.FOLLOWED, 8), np.int64), np.zeros((8, 6))
+    looks[:, 2:], followed[2] = box[d:], rng.choice([6, 7], 8)
+    alive = rng.permutation(8)[:n]
+    held = looks[alive[followed[2, alive] == 7], 2:]
+    wanted = [
+        j for j in range(d)
+        if j not in found and score[j] >= 0.4 and (boxes.iou(box[j : j + 1], held) < 0.6).all()
+    ]  # fmt: skip
+    assert loops.unheld(box[:d], score, found, 0.4, followed, looks, alive, 7).tolist() == wanted
+
+
+def test_pairs_that_are_apart_are_none() -> None:
+    cost = np.array([[0.2, 9.0], [9.0, 9.0]])
+    at = np.array([0, 1])
+    rows, columns = loops.affordable(cost, at, at, np.array([4, 6]), np.array([5, 3]), 9.0)
+    assert (rows.tolist(), columns.tolist()) == ([4], [5])

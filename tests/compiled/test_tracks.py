@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,3 +213,33 @@ def test_what_is_held_grows_and_fades_half_as_fast() -> None:
     np.testing.assert_allclose(held_s, [0.95, 0.0, 2.0, 0.1, 7.0])
     assert loops.outline(np.array([np.nan, 2.0, np.nan, 1.0])) == (2.0, 2)
     assert loops.outline(np.array([np.nan])) == (-np.inf, 1)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_where_tracks_stand_and_whether_lidar_confirms_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(0, 7))
+    low = rng.uniform(0, 300, (n, 2))
+    box, (a, b, c) = np.hstack([low, low + rng.uniform(1, 90, (n, 2))]), (0.01, -0.02, 1.6)
+    k = np.array([[300.0, 0, 200], [0, 310.0, 100], [0, 0, 1]])
+    w, h = (box[:, 2:] - box[:, :2]).T
+    wanted = box + np.column_stack([0.2 * w, 0.1 * h, -0.2 * w, -0.05 * h])
+    np.testing.assert_allclose(loops.cores(box), wanted, rtol=1e-12)
+
+    drop = (box[:, 3] - k[1, 2]) / k[1, 1] - b - a * ((box[:, 0] + box[:, 2]) / 2 - k[0, 2]) / k[0, 0]
+    foot = np.where(drop > 1e-3, c / np.maximum(drop, 1e-3), np.inf)
+    np.testing.assert_allclose(loops.foot_ranges(box, k, np.array([a, b, c])), foot, rtol=1e-12)
+
+    near, size = (rng.choice([np.nan, 5.0, 9.0, 20.0], n) for _ in range(2))
+    use = np.isfinite(near) & ((np.abs(np.log(near) - np.log(size)) < 0.7) | ~np.isfinite(size))
+    np.testing.assert_array_equal(loops.known_ranges(near, size), np.where(use, near, size))
+
+    on, total, usual = rng.uniform(0, 30, (3, n))
+    support: Any = SimpleNamespace(on=on, total=total, expected=4 * usual)
+    overlap, held_s = rng.choice([0.0, 0.3, 0.5], n), rng.choice([0.0, 0.5], n)
+    enough = on >= np.maximum(3.0, 0.12 * support.expected)
+    np.testing.assert_array_equal(loops.confirmed(support, overlap), (overlap >= 0.4) | enough)
+    np.testing.assert_array_equal(loops.confirmed(None, overlap), overlap >= 0.4)
+    dark = total < 0.15 * support.expected
+    np.testing.assert_array_equal(loops.doubtful_lidar(held_s, support), (held_s > 0.3) | dark)
+    np.testing.assert_array_equal(loops.doubtful_lidar(held_s, None), held_s > 0.3)

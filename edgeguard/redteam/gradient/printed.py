@@ -18,6 +18,7 @@ from edgeguard.redteam.edit import with_pixels
 from edgeguard.redteam.gradient.printing import Light, Spot, put
 from edgeguard.redteam.projection import Projection
 from edgeguard.redteam.scout import VEHICLES, Scout, View, covered, iou
+from edgeguard.redteam.targets import staying
 from edgeguard.types import F32, F64, U8, Channel
 
 PATCHES = Path(__file__).parent / "patches"
@@ -104,7 +105,8 @@ class Printed:
 
     def prepare(self, scout: Scout) -> None:
         self._texture = self.picture(scout)
-        box = self._choose(scout.ahead[0])
+        wanted = self._wanted(scout.ahead[0])
+        box = staying(wanted, scout.passing, lambda view: found(view, self.classes))
         if box is None:
             what = " or ".join(sorted(self.classes))
             raise AttackError(
@@ -134,7 +136,8 @@ class Printed:
         """Whether the engine no longer sees the thing."""
         return not held(box, found(view, self.classes))
 
-    def _choose(self, view: View) -> F64 | None:
+    def _wanted(self, view: View) -> list[F64]:
+        """Return the boxes of what could carry it, the best first."""
         boxes = found(view, self.classes)
         assert view.image is not None
         w, h = view.image.size
@@ -145,8 +148,8 @@ class Printed:
             middle = w / 2 if view.rig is None else view.rig.camera.k[0, 2]
             boxes = boxes[(boxes[:, 0] < middle) & (boxes[:, 2] > middle)]
             if not len(boxes):
-                return view.nearest_vehicle()
-        return boxes[int(np.argmax(boxes[:, 3] - boxes[:, 1]))] if len(boxes) else None
+                return view.vehicles_that_matter()
+        return list(boxes[np.argsort(boxes[:, 1] - boxes[:, 3], kind="stable")])
 
 
 def engine_name(kind: str, scout: Scout) -> str:
