@@ -354,9 +354,14 @@ cdef enum:
     RANGE_M
     CLUSTER  # identity of its cluster
     HIGH_M  # height of that
+    RETURNS  # from it, 0 too few
+    FACE_M  # range of the nearest of them
     N_BODIES
 
 BODIES = N_BODIES
+
+# Far off, a car gives too few returns to stand out as a cluster; so many still show that it stands there.
+cdef double FEW_RETURNS = 8.0
 
 
 def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] habits):
@@ -365,7 +370,8 @@ def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] hab
     Clusters change identity with every sweep, so the track is what is followed: bodies do not stand on one
     another, and what fills the same width at the same range is what stood there before. A lost track's own
     guess of where it is goes astray in half a second; where its cluster did keep identity and height, that
-    shows where the body is. Lost is also what the camera's score fell from to where nobody acts on it.
+    shows where the body is. Without a cluster, as many returns as before from where a vehicle should be show it
+    until then. Lost is also what the camera's score fell from to where nobody acts on it.
 
     Args:
         scene: `edgeguard.scene.Scene` of N tracks and M clusters.
@@ -379,17 +385,21 @@ def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] hab
     cdef const unsigned char[:] is_new = flags(t.is_new), matched = flags(t.matched), cut = flags(scene.truncated)
     cdef const double[:, :] box = t.xyxy, center = seen.center, size = seen.size
     cdef const double[:] score = t.score, missed_s = t.missed_s, overlap = pairing.object_overlap
+    cdef const long long[:] label = t.label
+    cdef bint counted = scene.support is not None
+    cdef const double[:] on = scene.support.on if counted else score
+    cdef const double[:] face = scene.support.foreground if counted else score
     cdef double focal = scene.rig.camera.focal, dt = scene.dt_s, asserted = scene.settings.asserted_confidence
     cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0), follow = 1.0 - exp(-dt / 0.5)
     cdef Py_ssize_t n = slot.shape[0], i, s
     lost = np.full(n, NAN)
     cdef double[::1] o = lost
     cdef double usual, range_m, height_m, usual_m, alone
-    cdef bint faint
+    cdef bint faint, known
     for i in range(n):
         s = slot[i]
         if is_new[i]:
-            bodies[TALL_M, s] = NAN
+            bodies[TALL_M, s], bodies[RETURNS, s] = NAN, 0.0
             begin(habits, s)
         usual, alone = belief(habits, s), NAN
         faint = score[i] < 0.5 * usual and score[i] < asserted
@@ -400,8 +410,16 @@ def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] hab
             bodies[TALL_M, s] = height_m if isnan(usual_m) else usual_m + follow * (height_m - usual_m)
             bodies[RANGE_M, s], bodies[CLUSTER, s] = range_m, ident[object_of[i]]
             bodies[HIGH_M, s] = size[object_of[i], 1]
-        if (faint if matched[i] else missed_s[i] < 1.0) and isfinite(bodies[TALL_M, s]) and detections is not None:
-            alone = _stands_alone(scene, box, i, bodies, s, 0.5 * usual)
+        if matched[i] and not faint and counted and RIGID[label[i]] and not cut[i]:
+            known = bodies[RETURNS, s] >= FEW_RETURNS and isfinite(face[i])
+            bodies[RETURNS, s] += (follow if known else 1.0) * (on[i] - bodies[RETURNS, s])
+            bodies[FACE_M, s] = face[i]
+        if (faint if matched[i] else missed_s[i] < 1.0) and detections is not None:
+            if isfinite(bodies[TALL_M, s]):
+                alone = _stands_alone(scene, box, i, bodies, s, 0.5 * usual)
+            if isnan(alone) and not matched[i] and missed_s[i] <= 0.5 and bodies[RETURNS, s] >= FEW_RETURNS and counted:
+                if on[i] >= 0.6 * bodies[RETURNS, s] and fabs(log(face[i] / bodies[FACE_M, s])) < 0.15:
+                    alone = not _answered(scene, box, i, box[i, 3] - box[i, 1], 0.5 * usual)
         if (matched[i] and not faint) or isfinite(alone):
             learn(habits, s, True, alone > 0, 0.0, 0.0, 0.0, score[i], dt, keep, keep_lapses, BOUT_OVER_S)
         o[i] = HELD * alone * believed(belief(habits, s)) * steady(habits, s, 1.0)
@@ -412,15 +430,11 @@ cdef double _stands_alone(
     scene, const double[:, :] tracks, Py_ssize_t i, double[:, ::1] bodies, Py_ssize_t s, double least
 ):
     """Return 1 where a lost track's body stands without a box of such a score, 0 with one; else NaN."""
-    seen, detections = scene.objects, scene.frame.detections
+    seen = scene.objects
     cdef const double[:, :] place = scene.object_boxes, center = seen.center, size = seen.size
     cdef const long long[:] ident = seen.id
     cdef const unsigned char[:] measured = flags(seen.matched)
-    cdef const double[:, :] boxes = detections.xyxy.astype(np.float64)
-    cdef const double[:] score = _scores(detections)
-    cdef const long long[:] road = objects.class_numbers(detections.class_names)[detections.class_id]
-    cdef double focal = scene.rig.camera.focal, bottom = scene.image_size[1] if scene.image_size else INFINITY
-    cdef double z, whole, small, alone = NAN
+    cdef double z, alone = NAN
     cdef bint followed
     cdef Py_ssize_t j, d
     for j in range(place.shape[0]):
@@ -438,19 +452,32 @@ cdef double _stands_alone(
             bodies[RANGE_M, s] = z
         elif _shared_width(tracks, i, place, j) < 0.6:
             continue
+        if _answered(scene, place, j, scene.rig.camera.focal * bodies[TALL_M, s] / z, least):
+            return 0.0
         alone = 1.0
-        for d in range(boxes.shape[0]):
-            # A thing that the road has no class for is no answer, nor is a box that is hardly believed.
-            if road[d] < 0 or not score[d] >= least:
-                continue
-            small = larger(smaller(area_of(boxes, d), area_of(place, j)), 1e-9)
-            if not common(place, j, boxes, d) / small >= 0.5:
-                continue
-            # A box on a part of a body is that of a lesser one, farther off.
-            whole = smaller(focal * bodies[TALL_M, s] / z, bottom - boxes[d, 1])
-            if log(larger(boxes[d, 3] - boxes[d, 1], 1.0)) > log(larger(whole, 1.0)) - 0.4:
-                return 0.0
     return alone
+
+
+cdef bint _answered(scene, const double[:, :] place, Py_ssize_t j, double tall_px, double least):
+    """Return whether a box of such a score covers the place of a body that should appear so tall."""
+    detections = scene.frame.detections
+    cdef const double[:, :] boxes = detections.xyxy.astype(np.float64)
+    cdef const double[:] score = _scores(detections)
+    cdef const long long[:] road = objects.class_numbers(detections.class_names)[detections.class_id]
+    cdef double bottom = scene.image_size[1] if scene.image_size else INFINITY, whole, small
+    cdef Py_ssize_t d
+    for d in range(boxes.shape[0]):
+        # A thing that the road has no class for is no answer, nor is a box that is hardly believed.
+        if road[d] < 0 or not score[d] >= least:
+            continue
+        small = larger(smaller(area_of(boxes, d), area_of(place, j)), 1e-9)
+        if not common(place, j, boxes, d) / small >= 0.5:
+            continue
+        # A box on a part of a body is that of a lesser one, farther off.
+        whole = smaller(tall_px, bottom - boxes[d, 1])
+        if log(larger(boxes[d, 3] - boxes[d, 1], 1.0)) > log(larger(whole, 1.0)) - 0.4:
+            return True
+    return False
 
 
 cdef double _shared_width(const double[:, :] a, Py_ssize_t i, const double[:, :] b, Py_ssize_t j):

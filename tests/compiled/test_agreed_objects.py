@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,14 +100,18 @@ def test_what_was_held_steadily_and_is_lost_at_once_is_strange() -> None:
 
 
 def body_lost(
-    seen: str, *, astray_px: float = 0.0, renamed: bool = False, taller: bool = False
-) -> np.ndarray:
+    seen: str, *, astray_px: float = 0.0, renamed: bool = False, taller: bool = False, name: str = "person",
+    returns: Sequence[tuple[float, float]] | None = None,
+) -> np.ndarray:  # fmt: skip
     """Surprisal of a person 8 m ahead whose cluster is always there: `x` boxed, `.` lost, one letter a frame.
 
     Args:
         astray_px: how far the lost track's own guess of its place goes astray in a frame.
         renamed: the cluster gets a new identity with every frame.
         taller: it grows by half while the camera misses it, as one that has merged with another's.
+        name: the body's class.
+        returns: how many come from its box, and from what range, while it is boxed and then while it is lost;
+            it has no cluster then.
     """
     bodies, habits = np.full((loops.BODIES, 1), np.nan), np.zeros((loops.HABITS, 1))
     place, yes, out, gone = np.array([[300.0, 100, 340, 260]]), np.array([True]), [], 0
@@ -115,24 +120,27 @@ def body_lost(
         track = SimpleNamespace(
             slot=np.array([0]), is_new=np.array([i == 0]), matched=np.array([gone == 0]),
             xyxy=place + gone * np.array([astray_px, 0, astray_px, 0]), score=np.array([0.9]),
-            missed_s=np.array([0.1 * gone]),
+            missed_s=np.array([0.1 * gone]), label=np.array([objects.INDEX[name]]),
         )  # fmt: skip
         cluster = SimpleNamespace(
-            id=np.array([i if renamed else 7]), center=np.array([[0.0, 0.5, 8.0]]), matched=yes,
-            size=np.array([[0.5, 2.4 if taller and gone else 1.6, 0.5]]),
+            id=np.array([i if renamed else 7]), center=np.array([[0.0, 0.5, 8.0]]),
+            matched=yes & (returns is None), size=np.array([[0.5, 2.4 if taller and gone else 1.6, 0.5]]),
         )  # fmt: skip
         boxed = Detections(
             0, place[: int(gone == 0)].astype(np.float32), np.full(int(gone == 0), 0.9, np.float32),
-            np.zeros(int(gone == 0), np.int32), ("person",),
+            np.zeros(int(gone == 0), np.int32), (name,),
         )  # fmt: skip
+        on, face = (0.0, np.nan) if returns is None else returns[gone > 0]
         scene = SimpleNamespace(
             tracks=track, objects=cluster, object_boxes=place, dt_s=0.1, truncated=~yes,
+            support=SimpleNamespace(on=np.array([float(on)]), foreground=np.array([face])),
             frame=SimpleNamespace(detections=boxed), image_size=(640.0, 480.0),
             rig=SimpleNamespace(camera=SimpleNamespace(focal=700.0)),
             settings=SimpleNamespace(asserted_confidence=0.3),
         )  # fmt: skip
         pairing = SimpleNamespace(
-            object_of=np.array([-1 if gone else 0]), object_overlap=np.array([0.0 if gone else 0.8])
+            object_of=np.array([-1 if gone or returns else 0]),
+            object_overlap=np.array([0.0 if gone else 0.8]),
         )
         out.append(loops.bodies_camera_lost(scene, pairing, bodies, habits)[0])
     return np.array(out)
@@ -183,3 +191,13 @@ def cluster_missed(width_m: float) -> float:
 def test_a_sliver_that_a_neighbours_cluster_leaves_of_a_body_is_no_body() -> None:
     assert cluster_missed(0.5) == pytest.approx(8.5)
     assert np.isnan(cluster_missed(0.05))
+
+
+def test_returns_from_its_place_show_a_vehicle_that_no_cluster_does() -> None:
+    run = "x" * 10 + "......"
+    car = body_lost(run, name="car", returns=[(24, 26.0), (30, 25.5)])
+    assert car[10:15] == pytest.approx(8.5) and np.isnan(car[15])
+    for gone in ((6, 26.0), (30, 35.0), (0, np.nan)):
+        assert np.isnan(body_lost(run, name="car", returns=[(24, 26.0), gone])[10:]).all()
+    assert np.isnan(body_lost(run, name="car", returns=[(5, 26.0), (5, 26.0)])[10:]).all()
+    assert np.isnan(body_lost(run, name="person", returns=[(24, 26.0), (30, 25.5)])[10:]).all()
