@@ -46,4 +46,4 @@ def shows(image: Image | None, xyxy: F64) -> NDArray[np.bool_]:
 def _is_lost(bgr: U8) -> bool:
     # Green has the least noise of the three.
     grey = np.ascontiguousarray(bgr[..., 1])
-    return bool(grey.size) and float(grey.mean()) < _ROSE * noise(grey)
+    return bool(grey.size) and cv2.mean(grey)[0] < _ROSE * noise(grey)

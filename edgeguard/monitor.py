@@ -23,6 +23,12 @@ from edgeguard.verdict import Alarm, Cause, Coverage, Level, Subject, SubjectKin
 
 # Silence and frozen streams are looked at however late it is.
 _ALWAYS = frozenset({"stream_integrity"})
+
+# Each under its own name in a verdict's times, and none before the check that can do without it.
+_PRODUCTS_BEFORE = {
+    "stream_integrity": (("projection", "cloud"),),
+    "object_agreement": (("lidar_objects", "objects"), ("lidar_support", "support")),
+}
 _CHANNELS = tuple(c.value for c in Channel)
 
 
@@ -204,7 +210,12 @@ class Monitor:
         self._early_ns += time.perf_counter_ns() - begin
 
     def step(
-        self, frame: Frame, *, deadline_ns: int | None = None, skip: frozenset[str] = frozenset()
+        self,
+        frame: Frame,
+        *,
+        deadline_ns: int | None = None,
+        skip: frozenset[str] = frozenset(),
+        on_stop: Callable[[Verdict], None] | None = None,
     ) -> Verdict:
         """Judge a frame.
 
@@ -212,6 +223,8 @@ class Monitor:
             frame: frames come in the order in which they were put together.
             deadline_ns: on `time.monotonic_ns`; checks not begun by then are skipped, stream integrity apart.
             skip: checks to leave out, as a recorded run did.
+            on_stop: told at once where a check raises a FAIL_SAFE alarm, before the checks behind it run,
+                with what is known by then. The verdict that is returned holds it and the rest.
 
         Raises:
             ParameterError: the calibration was made with another camera.
@@ -224,31 +237,37 @@ class Monitor:
         scene = self._builder.build(frame)
         now = _elapsed(stage_ms, "tracking", begin)
         late = _clock(deadline_ns)
-        products = (("projection", "cloud"), ("lidar_objects", "objects"), ("lidar_support", "support"))
-        for stage, product in products:
-            if not late():
-                getattr(scene, product)
-                now = _elapsed(stage_ms, f"scene.{stage}", now)
         alarms: list[Alarm] = []
         coverage: dict[str, Coverage] = {}
+
+        def verdict() -> Verdict:
+            alarms.sort(key=lambda a: (-a.level, a.check, a.subject.kind.value, str(a.subject.id)))
+            stage_ms["total"] = (time.perf_counter_ns() - begin) / 1e6
+            return Verdict(
+                stamp_ns=frame.stamp_ns,
+                level=max((a.level for a in alarms), default=Level.NOMINAL),
+                alarms=tuple(alarms),
+                coverage=dict(coverage),
+                stage_ms=dict(stage_ms),
+                has_image=not frame.silent,
+            )
+
         for check in self._checks:
             name = check.name
+            for stage, product in _PRODUCTS_BEFORE.get(name, ()):
+                if not late():
+                    getattr(scene, product)
+                    now = _elapsed(stage_ms, f"scene.{stage}", now)
             if (name in skip or late()) and name not in _ALWAYS:
                 coverage[name] = Coverage(skipped=1)
                 continue
             coverage[name] = self._judge(check, scene, alarms)
             now = _elapsed(stage_ms, name, now)
+            if on_stop is not None and any(a.level is Level.FAIL_SAFE for a in alarms):
+                on_stop(verdict())
+                on_stop = None
         self._last_grounds, self._grounds_now = self._grounds_now, {}
-        alarms.sort(key=lambda a: (-a.level, a.check, a.subject.kind.value, str(a.subject.id)))
-        stage_ms["total"] = (time.perf_counter_ns() - begin) / 1e6
-        return Verdict(
-            stamp_ns=frame.stamp_ns,
-            level=max((a.level for a in alarms), default=Level.NOMINAL),
-            alarms=tuple(alarms),
-            coverage=coverage,
-            stage_ms=stage_ms,
-            has_image=not frame.silent,
-        )
+        return verdict()
 
     def require_fit(self, settings: MonitorSettings, *, engine: str | None = None) -> None:
         """Refuse settings that `apply` or the next frame would: nothing is changed.

@@ -30,7 +30,7 @@ DIAGNOSTICS_EVERY = 3
 
 
 COUNT_EVERY = 4 * DIAGNOSTICS_EVERY
-"""Ticks between two counts of monitors."""
+"""Ticks between two counts of monitors, and of those who listen to diagnostics."""
 
 
 UNNAMED = "monitor"
@@ -59,6 +59,8 @@ class FailSafeNode(Node):
         )
         self._failsafe = FailSafe(self._settings, now_ns=self._now(), saved=self._load())
         self._stop = self.create_publisher(Bool, "output/fail_safe", qos.FAIL_SAFE)
+        # As `publish` does for bytes, once it has looked at what they are.
+        self._say = self._stop.handle.publish_raw
         # Every event that a publisher may tell of costs time at each wake-up; the stop's own are enough.
         silent = qos.PublisherEventCallbacks(use_default_callbacks=False)
         self._level = self.create_publisher(String, "output/level", qos.LEVEL, event_callbacks=silent)
@@ -76,6 +78,7 @@ class FailSafeNode(Node):
         self._reported: tuple[object, ...] | None = None
         self._report_data = b""
         self._monitors = 0
+        self._is_watched = False
         self._ticks = 0
         self.tick()
 
@@ -122,7 +125,7 @@ class FailSafeNode(Node):
         return response
 
     def _publish(self, decision: Decision) -> None:
-        self._stop.publish(STOP[decision.stop])
+        self._say(STOP[decision.stop])
         changed = decision.transition is not None
         if changed:
             self._save()
@@ -130,13 +133,14 @@ class FailSafeNode(Node):
             self._tell(decision)
         if changed or not self._ticks:
             self._level.publish(String(data=decision.level.name))
-        if changed or self._ticks % DIAGNOSTICS_EVERY == 0:
+        if self._ticks % COUNT_EVERY == 0:
+            self._monitors = self.count_publishers(self._verdicts.topic_name)
+            self._is_watched = self._diagnostics.get_subscription_count() > 0
+        if self._is_watched and (changed or self._ticks % DIAGNOSTICS_EVERY == 0):
             self._report(decision)
 
     def _report(self, decision: Decision) -> None:
         # Built anew only where something changed: mostly nothing does, and this process is to cost nothing.
-        if self._ticks % COUNT_EVERY == 0:
-            self._monitors = self.count_publishers(self._verdicts.topic_name)
         monitors = self._monitors
         told = decision.level, decision.enabled, decision.trouble, decision.since_ns, decision.standing
         content = (monitors, self._failsafe.sources, decision.clearable, *told)

@@ -26,8 +26,16 @@ class _Rare(SingleThreadedExecutor):
         super().wake()
 
 
-def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
+def lean_spin(
+    node: Node,
+    tick: Callable[[], None],
+    period_s: float,
+    *,
+    ahead: Callable[[], Callable[[], None] | None] | None = None,
+) -> None:
     """Serve a node, and call `tick` at a steady period, until its context shuts down.
+
+    `ahead` may give work that is done where no message waits to be served.
 
     rclpy's executor makes a wait set and a task for every wake-up, which took two thirds of the fail-safe's
     time; its `EventsExecutor` (9.1.2) calls nothing and spins. Here a wait set lasts until the node's
@@ -52,8 +60,11 @@ def lean_spin(node: Node, tick: Callable[[], None], period_s: float) -> None:
             while alive() and not executor.changed:
                 # An empty wait set is an error: an inactive node has nothing urgent.
                 wait = urgent if ticks % FULL_EVERY and (subscriptions or guards) else everything
-                if wait(max(0.0, due - time.monotonic())) and alive():
+                work = ahead() if ahead is not None else None
+                if wait(0.0 if work is not None else max(0.0, due - time.monotonic())) and alive():
                     executor.spin_once(timeout_sec=0)
+                if work is not None and wait.is_idle:
+                    work()
                 if (now := time.monotonic()) >= due:
                     tick()
                     due, ticks = max(due + period_s, now), ticks + 1
@@ -64,7 +75,9 @@ def _entities(node: Node) -> tuple[tuple[Any, ...], ...]:
 
 
 class _Wait:
-    """A wait set over entities that outlive it."""
+    """A wait set over entities that outlive it; `is_idle` where it last found nothing to call back for."""
+
+    is_idle = True
 
     def __init__(
         self,
@@ -75,46 +88,54 @@ class _Wait:
         waitables: Sequence[Any],
     ) -> None:
         # By its place in the wait set, which is the order of adding.
-        self._subscriptions = tuple(enumerate(s.handle for s in subscriptions))
-        self._guards = tuple(enumerate(g.handle for g in guards))
-        self._services = tuple(enumerate(s.handle for s in services))
-        self._takes = tuple(_taking(s) for s in subscriptions)
-        self._triggers = tuple(g.callback for g in guards)
+        self._takes = tuple((i, *_taking(s)) for i, s in enumerate(subscriptions))
+        self._triggers = tuple((i, g.callback) for i, g in enumerate(guards))
+        self._services = range(len(services))
         self._waitables = waitables
         events = sum(w.get_num_entities().num_events for w in waitables)
         sizes = len(subscriptions), len(guards), 0, 0, len(services), events
-        self._set = rclpy_implementation.WaitSet(*sizes, node.context.handle)
+        self._set = ready = rclpy_implementation.WaitSet(*sizes, node.context.handle)
+        self._adds = (
+            *((ready.add_subscription, s.handle) for s in subscriptions),
+            *((ready.add_service, s.handle) for s in services),
+            *((ready.add_guard_condition, g.handle) for g in guards),
+        )
 
     def __call__(self, timeout_s: float) -> bool:
         """Wait; call back for messages and guards; return whether anything else is ready."""
+        # Between two wake-ups this process's code leaves the processor's caches: what counts is how little of
+        # it there is, not how often it runs.
         ready = self._set
+        is_ready = ready.is_ready
         ready.clear_entities()
-        for _, handle in self._subscriptions:
-            ready.add_subscription(handle)
-        for _, handle in self._services:
-            ready.add_service(handle)
-        for _, handle in self._guards:
-            ready.add_guard_condition(handle)
+        for add, handle in self._adds:
+            add(handle)
         for waitable in self._waitables:
             waitable.add_to_wait_set(ready)
         ready.wait(int(timeout_s * 1e9))
         # All is looked at before anything is called: a callback may take the wait set's node apart.
-        came = [i for i, _ in self._subscriptions if ready.is_ready("subscription", i)]
-        fired = [i for i, _ in self._guards if ready.is_ready("guard_condition", i)]
+        came: list[tuple[Any, ...]] = []
+        for taking in self._takes:
+            if is_ready("subscription", taking[0]):
+                came.append(taking)
+        fired: list[Callable[[], None]] = []
+        for i, trigger in self._triggers:
+            if is_ready("guard_condition", i):
+                fired.append(trigger)
+        self.is_idle = not (came or fired)
         rare = False
-        for i, _ in self._services:
-            rare |= ready.is_ready("service", i)
+        for i in self._services:
+            rare |= is_ready("service", i)
         # All are asked, since asking is what tells an event that it may be taken.
         for waitable in self._waitables:
             rare |= waitable.is_ready(ready)
-        for i in came:
-            take, kind, raw, callback, told = self._takes[i]
+        for _, take, kind, raw, callback, told in came:
             taken = take(kind, raw)
             if taken is not None:
                 callback(*taken[:told])
-        for i in fired:
+        for trigger in fired:
             # Waiting takes the trigger back: an executor would not see it again.
-            self._triggers[i]()
+            trigger()
         return rare
 
 

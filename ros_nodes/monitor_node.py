@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from ros_nodes.parameters import SettingsParameters, Values
 from ros_nodes.precedence import keep_heap, run_preferred
 from ros_nodes.run import run
 from ros_nodes.settings import DeadlineSettings, MetricsSettings, MonitorInputs
-from ros_nodes.verdict_msg import to_diagnostics, to_message
+from ros_nodes.verdict_msg import STOP, SUMMARY, to_diagnostics, to_message
 from ros_nodes.warm_up import warm_up
 
 POLL_PERIOD_S = 0.025
@@ -96,6 +98,7 @@ class MonitorNode(ManagedNode):
         )
         self._diagnosed_s = self._asserted_s = 0.0
         self._scene: Scene | None = None
+        self._foreseen: Frame | None = None
         self._latest: Verdict | None = None
         self._frame_id = ""
         self._begun = False
@@ -129,7 +132,7 @@ class MonitorNode(ManagedNode):
     def activate(self) -> None:
         self._monitor.reset()
         self._begun = False
-        self._assembler = self._latest = None
+        self._assembler = self._latest = self._foreseen = None
         self._frames = FrameCount()
         self._told.clear()
         # What is loaded by now stays: the collector need not look at it again, nor run in mid-frame.
@@ -220,7 +223,7 @@ class MonitorNode(ManagedNode):
             self._frame_id = value.frame_id
         self._assembler.add(channel, value, self.now_ns)
         self._poll()
-        self._prepare()
+        self._foreseen = self._assembler.foreseen() if self._assembler is not None else None
 
     def _poll(self) -> None:
         now_ns = self.now_ns
@@ -238,11 +241,13 @@ class MonitorNode(ManagedNode):
                 self.trigger_deactivate()
                 return
 
-    def _prepare(self) -> None:
-        """Work ahead for a frame that waits for more: what is done now need not be done when that comes."""
-        foreseen = self._assembler.foreseen() if self._assembler is not None else None
-        if foreseen is not None:
-            self._monitor.prepare(foreseen, deadline_ns=self._deadline_ns(foreseen.stamp_ns))
+    def ahead(self) -> Callable[[], None] | None:
+        """Give the work that can be done now for a frame that waits for more, where there is any."""
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is None or not self.active:
+            return None
+        deadline_ns = self._deadline_ns(foreseen.stamp_ns)
+        return functools.partial(self._monitor.prepare, foreseen, deadline_ns=deadline_ns)
 
     def _deadline_ns(self, stamp_ns: int) -> int:
         """When no more may be begun for a frame, on `time.monotonic_ns`."""
@@ -258,19 +263,30 @@ class MonitorNode(ManagedNode):
         )
 
     def _judge(self, frame: Frame) -> None:
-        verdict = self._monitor.step(frame, deadline_ns=self._deadline_ns(frame.stamp_ns))
-        age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
-        inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
-        source, frame_id = self._name_in_full, self._frame_id
-        self._verdicts.publish(
-            to_message(verdict, source=source, frame_id=frame_id, age_ms=age_ms, inputs=inputs)
+        # While a stop stands, its first word would be nothing new.
+        stopped = self._latest is not None and self._latest.level is Level.FAIL_SAFE
+        verdict = self._monitor.step(
+            frame,
+            deadline_ns=self._deadline_ns(frame.stamp_ns),
+            on_stop=None if stopped else functools.partial(self._say, name=STOP),
         )
+        age_ms = self._say(verdict)
         # A verdict is a sign of life as well.
         self._asserted_s = time.monotonic()
         if verdict.level > (self._latest.level if self._latest is not None else Level.NOMINAL):
             time.sleep(GIVE_WAY_S)
         self._latest = verdict
         self._after(frame, verdict, age_ms / 1e3)
+
+    def _say(self, verdict: Verdict, name: str = SUMMARY) -> float:
+        """Publish a verdict and return its age, ms."""
+        age_ms = (self.now_ns - verdict.stamp_ns) / 1e6
+        inputs = self._subscriptions_.since(verdict.stamp_ns + time.time_ns() - self.now_ns)
+        source, frame_id = self._name_in_full, self._frame_id
+        self._verdicts.publish(
+            to_message(verdict, source=source, frame_id=frame_id, age_ms=age_ms, inputs=inputs, name=name)
+        )
+        return age_ms
 
     def _after(self, frame: Frame, verdict: Verdict, age_s: float) -> None:
         """Do what may wait until the verdict is out."""
@@ -319,7 +335,7 @@ class MonitorNode(ManagedNode):
 
 def spin(node: MonitorNode) -> None:
     """Serve the node until its context shuts down, by steady ticks: simulated time may stand still."""
-    lean_spin(node, node.tick, POLL_PERIOD_S)
+    lean_spin(node, node.tick, POLL_PERIOD_S, ahead=node.ahead)
 
 
 def main() -> None:

@@ -19,6 +19,11 @@ from ros_nodes.status_array import STALE, Status, status_level, write
 from ros_nodes.wire import Summary
 
 SUMMARY = "edgeguard: verdict"
+STOP = "edgeguard: stop"
+"""The first word of a verdict to come: a check has raised a FAIL_SAFE alarm, and others are still to run.
+
+Of the same form, under the same stamp, and for the fail-safe alone, which acts on either."""
+
 _KIND = "verdict"
 _OK = status_level(Level.NOMINAL)
 _QUIET = Verdict(0, Level.NOMINAL).to_json().replace('"stamp_ns":0', '"stamp_ns":%d')
@@ -31,7 +36,13 @@ def to_time(stamp_ns: int) -> Time:
 
 
 def to_message(
-    verdict: Verdict, *, source: str, frame_id: str, age_ms: float, inputs: Mapping[str, list[float | None]]
+    verdict: Verdict,
+    *,
+    source: str,
+    frame_id: str,
+    age_ms: float,
+    inputs: Mapping[str, list[float | None]],
+    name: str = SUMMARY,
 ) -> bytes:
     """Return the serialised message of a verdict.
 
@@ -42,6 +53,7 @@ def to_message(
         age_ms: from the image's stamp to now, ms.
         inputs: by stream, when its newest message was sent, had arrived and had been read: ms after the
             image's stamp, None where the transport does not tell.
+        name: `SUMMARY`, or `STOP` for what is known before all checks have run.
     """
     worst = verdict.alarms[0] if verdict.alarms else None
     text = f"{worst.check}: {worst.subject}: {worst.reason}" if worst else ""
@@ -52,7 +64,7 @@ def to_message(
         "inputs_ms": json.dumps(inputs),
     }
     message = f"{verdict.level.name} {text}".rstrip()
-    status = Status(status_level(verdict.level), SUMMARY, message, source, values)
+    status = Status(status_level(verdict.level), name, message, source, values)
     return write([status], verdict.stamp_ns, frame_id)
 
 
@@ -93,13 +105,15 @@ def from_summary(summary: Summary, *, whole: bool = True) -> Verdict:
 
     Args:
         summary: its message's stamp and first status.
-        whole: with coverage and times; without, what a fail-safe acts on, at half the cost.
+        whole: with coverage and times; without, what a fail-safe acts on, be it the first word of a verdict.
 
     Raises:
         MessageError: the message is no verdict, or contradicts itself.
     """
-    if summary.name != SUMMARY:
+    if summary.name != SUMMARY and (whole or summary.name != STOP):
         raise MessageError(_KIND, f"the first status is not {SUMMARY!r}")
+    if summary.name == STOP and summary.level != status_level(Level.FAIL_SAFE):
+        raise MessageError(_KIND, f"{STOP!r} does not say FAIL_SAFE")
     told = summary.values
     if not whole and summary.level == _OK and told.get("json") == _QUIET % summary.stamp_ns:
         return Verdict(summary.stamp_ns, Level.NOMINAL)

@@ -209,3 +209,19 @@ def test_a_snapshot_holds_nothing_that_was_computed_early(shared: Path) -> None:
     assert len(data) < len(without) + 1000
     again = snapshot.restore(data, Monitor(SETTINGS))
     assert again.step(frames[3]).to_json() == monitor.step(frames[3]).to_json()
+
+
+def test_a_stop_is_told_before_the_checks_behind_it_and_once_a_frame() -> None:
+    monitor, at = Monitor(SETTINGS), []
+    for frame in lost_by_the_camera():
+        said: list[Verdict] = []
+        verdict = monitor.step(frame, on_stop=said.append)
+        assert len(said) == (verdict.level is Level.FAIL_SAFE)
+        for first in said:
+            at.append(list(first.coverage))
+            assert (first.stamp_ns, first.level, first.has_image) == (frame.stamp_ns, Level.FAIL_SAFE, True)
+            known = [a.to_dict() for a in verdict.alarms]
+            assert first.alarms and all(a.to_dict() in known for a in first.alarms)
+            assert first.stage_ms["total"] <= verdict.stage_ms["total"]
+    assert at[0] == ["stream_integrity", "object_agreement"], "it alarms in the second check"
+    assert [v.to_json() for v in run(Monitor(SETTINGS), lost_by_the_camera())][-1] == verdict.to_json()

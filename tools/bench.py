@@ -25,6 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from edgeguard.assembler import FrameAssembler
@@ -88,6 +89,7 @@ def monitor(bag: Path, passes: int) -> dict[str, Any]:
         detections = pool.submit(detect, bag).result()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cv2.setNumThreads(1)  # as the monitor's node does
     stages: defaultdict[str, list[float]] = defaultdict(list)
     cpu: list[float] = []
     points: list[int] = []

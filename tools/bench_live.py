@@ -71,7 +71,7 @@ BARS = {
 
 
 class Heard(NamedTuple):
-    """A verdict on an image; times in ns, by this machine's one clock."""
+    """A verdict on an image, or its first word; times in ns, by this machine's one clock."""
 
     left_ns: int
     arrived_ns: int
@@ -109,6 +109,7 @@ class Ears:
         self.stop: bool | None = None
         self.changes: list[Change] = []
         self.verdicts: list[Heard] = []
+        self.first_words: list[Heard] = []
         self.late: list[int] = []
         self.deaths: list[int] = []
         events = SubscriptionEventCallbacks(liveliness=self._alive)
@@ -132,6 +133,8 @@ class Ears:
             self.changed.notify_all()
 
     def _read(self, msg: Any, info: Any) -> None:
+        from ros_nodes.verdict_msg import STOP
+
         told = {v.key: v.value for v in msg.status[0].values}
         line, age_ms = json.loads(told["json"]), float(told["age_ms"])
         step_ms = json.loads(told["coverage"])["stage_ms"].get("total", 0.0)
@@ -140,6 +143,9 @@ class Ears:
             if line["has_image"]:
                 inputs = json.loads(told["inputs_ms"])
                 verdict = Heard(left, arrived, line["stamp_ns"], line["level"], age_ms, step_ms, inputs)
+                if msg.status[0].name == STOP:
+                    self.first_words.append(verdict)
+                    return
                 self.verdicts.append(verdict)
                 if age_ms > BUDGET_MS:
                     self.late.append(arrived)
@@ -261,7 +267,8 @@ def alarms(bench: Bench, seconds: float) -> dict[str, Any]:
         arrived = change.arrived_ns
         time.sleep(HOLD_S)  # The verdict may reach this process after the stop that it caused, too.
         released += ears.released(arrived)
-        asked = [v for v in ears.verdicts[-20:] if v.level == "FAIL_SAFE" and v.stamp_ns > arrived - 5e8]
+        said = ears.first_words[-1:] + ears.verdicts[-20:]
+        asked = [v for v in said if v.level == "FAIL_SAFE" and v.stamp_ns > arrived - 5e8]
         if asked:
             latency.append((arrived - asked[0].stamp_ns) / 1e6)
             for stage, ms in _stages(asked[0], change).items():

@@ -38,6 +38,8 @@ from edgeguard.verdict import Cause, SubjectKind
 _WINDOW, _LEVELS = (9, 9), 3
 _MIN_TEXTURE = 3e-3
 _MAX_ERROR = 25.0
+# Of the half-size picture, within which a point has no whole window.
+_RIM_PX = 4.0
 _MAX_GAP_S = 0.35
 # Squared residuals beyond this multiple of their median are points that were lost.
 _OUTLIER = 9.0
@@ -46,13 +48,13 @@ _MIN_RING = 8
 _BODY_SHARE = 0.5
 
 
-def _grid() -> tuple[F64, NDArray[np.bool_]]:
-    """Points in half box sizes, and which are inside; none on the rim nor below, where the road is."""
+def _grid() -> tuple[F64, U8]:
+    """Points in half box sizes, and 1 for which are inside; none on the rim nor below, where the road is."""
     inner = np.stack(np.meshgrid(np.linspace(-0.7, 0.7, 5), np.linspace(-0.7, 0.7, 5)), -1).reshape(-1, 2)
     line = np.linspace(-1.4, 1.4, 9)
     ring = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
     ring = ring[(np.abs(ring).max(axis=1) > 1.3) & (ring[:, 1] < 1.0)]
-    return np.concatenate([inner, ring]), np.arange(len(inner) + len(ring)) < len(inner)
+    return np.concatenate([inner, ring]), np.repeat(np.array([1, 0], np.uint8), [len(inner), len(ring)])
 
 
 _GRID, _INSIDE = _grid()
@@ -101,37 +103,29 @@ class Flow:
         self._state = np.zeros((CAPACITY, 6))
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, s, slot = scene.tracks, self.settings, scene.tracks.slot
+        t, s = scene.tracks, self.settings
         gray, last = scene.gray, self._last
         self._last = gray
-        seen = t.matched & ~scene.truncated & (scene.hidden < 0.3)
-        before = np.where((seen & ~t.is_new)[:, None], self._box[slot], np.nan)
-        self._box[slot] = np.where(seen[:, None], t.xyxy, np.nan)
+        row, before = loops.flow_rows(scene, self._box, s.min_size_px, s.max_tracks)
         if gray is None or last is None or gray.shape != last.shape or not 0 < scene.dt_s <= _MAX_GAP_S:
             self._state[:] = 0.0
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        size = np.minimum(t.width, t.height)
-        usable = np.isfinite(before[:, 0]) & scene.asserted & (size >= s.min_size_px)
-        row = np.flatnonzero(usable)
-        row = np.sort(row[np.argsort(-size[row], kind="stable")[: s.max_tracks]])
         flow, good = _sparse_flow(last, gray, t.xyxy[row])
-        enough = np.count_nonzero(good & _INSIDE, axis=1) >= s.min_points
-        row, flow, good = row[enough], flow[enough], good[enough]
-        self._add(scene, row, flow, good, before[row])
+        inside = good & _INSIDE
+        enough = np.count_nonzero(inside, axis=1) >= s.min_points
+        if not enough.all():
+            row, before, flow, good, inside = (x[enough] for x in (row, before, flow, good, inside))
+        self._add(scene, row, flow, good, inside, before)
         return [self._scores(scene, row)]
 
-    def _add(
-        self, scene: Scene, row: NDArray[np.intp], flow: F64, good: NDArray[np.bool_], before: F64
-    ) -> None:
+    def _add(self, scene: Scene, row: NDArray[np.intp], flow: F64, good: U8, inside: U8, before: F64) -> None:
         """Let the memory fade and add this frame's flow of the tracks in `row`; of others, forget all."""
         t = scene.tracks
         slot, now = t.slot[row], t.xyxy[row]
         state = self._state[slot]
         state[:, :5] *= np.exp(-scene.dt_s / self.settings.memory_s)
-        state[:, :2] += loops.slips(now, before, flow, (good & _INSIDE).view(np.uint8), _BODY_SHARE)
-        state[:, 2:5] += loops.growth(
-            now, flow, good.view(np.uint8), _GRID, _INSIDE.view(np.uint8), _OUTLIER, _MIN_RING
-        )
+        state[:, :2] += loops.slips(now, before, flow, inside, _BODY_SHARE)
+        state[:, 2:5] += loops.growth(now, flow, good, _GRID, _INSIDE, _OUTLIER, _MIN_RING)
         state[:, 5] += scene.dt_s
         self._state[t.slot] = 0.0
         self._state[slot] = state
@@ -161,15 +155,11 @@ class Flow:
         return f"box slides over the picture inside it by {measured['slip_sigma']:.1f} standard deviations"
 
 
-def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, NDArray[np.bool_]]:
-    """Flow (N, P, 2) since the last picture, pixels, on the grid of each box, and where it is trusted."""
-    n, p = len(xyxy), len(_GRID)
-    if not n:
-        return np.zeros((0, p, 2)), np.zeros((0, p), bool)
-    center, half = (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2, (xyxy[:, None, 2:] - xyxy[:, None, :2]) / 2
-    at = ((center + half * _GRID) / 2).astype(np.float32).reshape(-1, 2)
-    h, w = gray.shape
-    inside = np.all((at >= 4) & (at < (w - 4, h - 4)), axis=1)
+def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, U8]:
+    """Flow (N, P, 2) since the last picture, pixels, on the grid of each box, and 1 where it is trusted."""
+    at, index = loops.flow_places(xyxy, _GRID, gray.shape[1], gray.shape[0], _RIM_PX)
+    if not len(at):
+        return np.zeros((len(xyxy), len(_GRID), 2)), np.zeros((len(xyxy), len(_GRID)), np.uint8)
     # From now to then: the grid lies on the box as it is now.
     then, found, error = cv2.calcOpticalFlowPyrLK(
         gray,
@@ -181,5 +171,7 @@ def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, NDArray[np.bool_]]
         criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03),
         minEigThreshold=_MIN_TEXTURE,
     )
-    good = inside & (found.ravel() > 0) & (error.ravel() < _MAX_ERROR)
-    return (2.0 * (at - then)).astype(np.float64).reshape(n, p, 2), good.reshape(n, p)
+    return loops.flow_found(
+        at, np.asarray(then, np.float32), np.asarray(found, np.uint8).ravel(),
+        np.asarray(error, np.float32).ravel(), index, len(xyxy), len(_GRID), _MAX_ERROR,
+    )  # fmt: skip

@@ -68,7 +68,8 @@ class LidarSupport:
         told &= support.before <= 0.3 * expected
         surprise = loops.few_returns(support.on, expected, told.view(np.uint8), s.dispersion, _ENOUGH)
         accused = np.flatnonzero(surprise > _ACCUSES)
-        surprise[accused[~grain.shows(scene.frame.image, t.xyxy[accused])]] = np.nan
+        if len(accused):
+            surprise[accused[~grain.shows(scene.frame.image, t.xyxy[accused])]] = np.nan
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -356,6 +356,98 @@ cdef double _median(double* x, Py_ssize_t n):
     return (x[(n - 1) // 2] + x[n // 2]) / 2
 
 
+def flow_rows(scene, double[:, ::1] boxes, double min_size, Py_ssize_t most):
+    """Return the tracks in whose boxes flow is looked at, ascending, and (K, 4) where these were on the frame before.
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks.
+        boxes: (capacity, 4) of all slots' tracks on the frame before, NaN unknown; become those of this one.
+        min_size: width and height of a box that tells anything, pixels.
+        most: tracks looked at, the largest first.
+    """
+    t = scene.tracks
+    cdef const Py_ssize_t[:] slot = t.slot
+    cdef const double[:, :] box = t.xyxy
+    cdef const double[:] hidden = scene.hidden
+    cdef const unsigned char[:] matched = flags(t.matched), cut = flags(scene.truncated), is_new = flags(t.is_new)
+    cdef const unsigned char[:] asserted = flags(scene.asserted)
+    cdef Py_ssize_t n = slot.shape[0], i, j, a, s, k = 0
+    rows, last = np.empty(n, np.intp), np.empty((n, 4))
+    cdef Py_ssize_t[::1] row = rows
+    cdef double[:, ::1] before = last
+    cdef double[::1] size = np.empty(n)
+    cdef bint seen
+    for i in range(n):
+        s = slot[i]
+        seen = matched[i] and not cut[i] and hidden[i] < 0.3
+        size[i] = smaller(box[i, 2] - box[i, 0], box[i, 3] - box[i, 1])
+        for a in range(4):
+            before[i, a] = boxes[s, a] if seen and not is_new[i] else NAN
+            boxes[s, a] = box[i, a] if seen else NAN
+        if isfinite(before[i, 0]) and asserted[i] and size[i] >= min_size:
+            # The largest first, the older of equal ones before the younger.
+            j = k
+            while j > 0 and size[row[j - 1]] < size[i]:
+                row[j] = row[j - 1]
+                j -= 1
+            row[j] = i
+            k += 1
+    rows = np.sort(rows[: min(k, most)])
+    return rows, last[rows]
+
+
+@cython.boundscheck(False)
+def flow_places(const double[:, :] boxes, const double[:, :] grid, Py_ssize_t width, Py_ssize_t height, float rim):
+    """Return (K, 2) float32 points of boxes' grids in a picture of half the size, and (K,) their flat rows in N * P.
+
+    Args:
+        boxes: (N, 4) pixels of the whole image.
+        grid: (P, 2) in half box sizes.
+        width, height: of the picture.
+        rim: pixels of it within which points are left out.
+    """
+    cdef Py_ssize_t n = boxes.shape[0], p = grid.shape[0], i, j, a, k = 0
+    at, index = np.empty((n * p, 2), np.float32), np.empty(n * p, np.intp)
+    cdef float[:, ::1] o = at
+    cdef Py_ssize_t[::1] flat = index
+    cdef float x, y
+    cdef double[2] middle, half
+    for i in range(n):
+        for a in range(2):
+            middle[a], half[a] = (boxes[i, a] + boxes[i, a + 2]) / 2, (boxes[i, a + 2] - boxes[i, a]) / 2
+        for j in range(p):
+            x = <float> ((middle[0] + half[0] * grid[j, 0]) / 2)
+            y = <float> ((middle[1] + half[1] * grid[j, 1]) / 2)
+            if x >= rim and y >= rim and x < width - rim and y < height - rim:
+                o[k, 0], o[k, 1], flat[k] = x, y, i * p + j
+                k += 1
+    return at[:k], index[:k]
+
+
+@cython.boundscheck(False)
+def flow_found(
+    const float[:, :] at, const float[:, :] then, const unsigned char[:] found, const float[:] error,
+    const Py_ssize_t[:] index, Py_ssize_t n, Py_ssize_t p, float max_error,
+):
+    """Return (N, P, 2) flow of boxes' grids, pixels of the whole image, and (N, P) 1 where it is trusted.
+
+    Args:
+        at, then: (K, 2) points of a picture of half the size, now and before.
+        found, error: (K,) whether each was found again, and how unlike itself.
+        index: (K,) their flat rows in N * P.
+        max_error: from which one is not trusted.
+    """
+    flow, good = np.zeros((n * p, 2)), np.zeros(n * p, np.uint8)
+    cdef double[:, ::1] o = flow
+    cdef unsigned char[::1] g = good
+    cdef Py_ssize_t k, i
+    for k in range(index.shape[0]):
+        i = index[k]
+        o[i, 0], o[i, 1] = 2 * (at[k, 0] - then[k, 0]), 2 * (at[k, 1] - then[k, 1])
+        g[i] = found[k] > 0 and error[k] < max_error
+    return flow.reshape(n, p, 2), good.reshape(n, p)
+
+
 @cython.boundscheck(False)
 def slips(
     const double[:, :] now, const double[:, :] before, const double[:, :, :] flow, const unsigned char[:, :] good,

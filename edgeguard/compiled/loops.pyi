@@ -7,11 +7,13 @@ from edgeguard.checks.birth_death import BirthDeathSettings
 from edgeguard.checks.class_stability import ClassStabilitySettings
 from edgeguard.checks.confidence import ConfidenceSettings
 from edgeguard.checks.expansion import ExpansionSettings
+from edgeguard.checks.free_space import FreeSpaceSettings
 from edgeguard.checks.kinematic_class import KinematicClassSettings
 from edgeguard.checks.lidar_ghost import LidarGhostSettings
 from edgeguard.checks.object_agreement import ObjectAgreementSettings
 from edgeguard.pairing import Pairing
 from edgeguard.scene import Scene, Support
+from edgeguard.sweep import Cloud
 from edgeguard.tracking.camera import Tracks
 from edgeguard.tracking.kalman import Slots
 from edgeguard.tracking.lidar import LidarBoxes, LidarObjects
@@ -186,7 +188,6 @@ def doubtful_lidar(held_s: F64, support: Support | None) -> _Bool: ...
 MIN_OVERLAP: float
 SURE_OVERLAP: float
 HABITS: int
-BODIES: int
 SEATS: int
 
 # bonds.pxi
@@ -238,6 +239,10 @@ def objects_camera_misses(
     habits: F64,
     settings: ObjectAgreementSettings,
 ) -> tuple[F64, _Bool]: ...
+
+# bodies.pxi
+BODIES: int
+
 def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64) -> F64: ...
 
 # ghosts.pxi
@@ -342,15 +347,24 @@ def depth_cells(
 ) -> tuple[F32, F32, _I32, _I32]: ...
 def wider_cells(near: F32, far: F32, count: _I32, across: int) -> tuple[F32, F32, I64]: ...
 def upper_counts(count: I64, down: int, across: int, quantile: float) -> F64: ...
+def few_returns(found: F64, expected: F64, told: U8, shape: float, enough: float) -> F64: ...
+def expected_returns(boxes: F64, density: F64, row_px: float, width: float) -> F64: ...
+
+# freespace.pxi
+BODIES_HELD: int
+
 def seen_through(
     u: F32,
     v: F32,
     z: F32,
     height: F32,
     start: _Index,
-    boxes: F64,
-    beyond: F64,
-    length: F64,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    beyond: float,
+    length: float,
     tolerance: float,
     slope: float,
     rays_enough: int,
@@ -358,9 +372,9 @@ def seen_through(
     share: float,
     fewest: int,
     most: int,
-) -> F64: ...
-def few_returns(found: F64, expected: F64, told: U8, shape: float, enough: float) -> F64: ...
-def expected_returns(boxes: F64, density: F64, row_px: float, width: float) -> F64: ...
+    index: _Index,
+) -> tuple[float, float, float]: ...
+def passed_through(scene: Scene, cloud: Cloud, held: F64, settings: FreeSpaceSettings) -> F64: ...
 
 # images.pxi
 def content(pixels: U8, size: int, flat: float, dark: int, bright: int) -> tuple[float, float, float]: ...
@@ -386,6 +400,11 @@ def top_rims(
 ) -> I64: ...
 def flat_places(at: I64, rows: int, columns: int) -> I64: ...
 def lag_means(pictures: Sequence[F32], places: Sequence[I64]) -> F64: ...
+def flow_rows(scene: Scene, boxes: F64, min_size: float, most: int) -> tuple[_Index, F64]: ...
+def flow_places(boxes: F64, grid: F64, width: int, height: int, rim: float) -> tuple[F32, _Index]: ...
+def flow_found(
+    at: F32, then: F32, found: U8, error: F32, index: _Index, n: int, p: int, max_error: float
+) -> tuple[F64, U8]: ...
 def slips(now: F64, before: F64, flow: F64, good: U8, share: float) -> F64: ...
 def growth(xyxy: F64, flow: F64, good: U8, grid: F64, inside: U8, outlier: float, least: int) -> F64: ...
 def flow_surprisal(

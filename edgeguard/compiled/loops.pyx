@@ -12,7 +12,7 @@ from edgeguard import objects
 
 # What is known of each class of road user, by class number.
 cdef const long long[::1] GROUP = objects.GROUP
-cdef const double[::1] HEIGHT = objects.HEIGHT
+cdef const double[::1] HEIGHT = objects.HEIGHT, LENGTH = objects.LENGTH
 cdef const double[::1] MAX_SPEED = objects.MAX_SPEED, MAX_ACCELERATION = objects.MAX_ACCELERATION
 cdef const unsigned char[::1] RIGID = objects.RIGID.view(np.uint8), SOLID = objects.SOLID.view(np.uint8)
 
@@ -22,10 +22,12 @@ include "tracks.pxi"
 include "habits.pxi"
 include "bonds.pxi"
 include "agreement.pxi"
+include "bodies.pxi"
 include "ghosts.pxi"
 include "trends.pxi"
 include "motion.pxi"
 include "classes.pxi"
 include "points.pxi"
+include "freespace.pxi"
 include "images.pxi"
 include "rendering.pxi"

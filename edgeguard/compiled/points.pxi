@@ -125,6 +125,38 @@ cdef enum:
     BLOCK = 128
 
 
+cdef extern from *:
+    """
+    /* Four points x, y, z at a time, which no compiler finds by itself on x86. */
+    typedef float edgeguard_four __attribute__((vector_size(16)));
+    typedef int edgeguard_order __attribute__((vector_size(16)));
+    #ifdef __clang__
+    #define EDGEGUARD_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+    #else
+    #define EDGEGUARD_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (edgeguard_order){i, j, k, l})
+    #endif
+    static void edgeguard_by_axis(const float *xyz, Py_ssize_t n, float *x, float *y, float *z) {
+        Py_ssize_t i = 0;
+        edgeguard_four p[3], near, far;
+        for (; i + 4 <= n; i += 4) {
+            memcpy(p, xyz + 3 * i, sizeof p);
+            near = EDGEGUARD_PICK(p[1], p[2], 2, 2, 5, 5);
+            near = EDGEGUARD_PICK(p[0], near, 0, 3, 4, 6);
+            memcpy(x + i, &near, sizeof near);
+            near = EDGEGUARD_PICK(p[0], p[1], 1, 1, 4, 4);
+            far = EDGEGUARD_PICK(p[1], p[2], 3, 3, 6, 6);
+            near = EDGEGUARD_PICK(near, far, 0, 2, 4, 6);
+            memcpy(y + i, &near, sizeof near);
+            near = EDGEGUARD_PICK(p[0], p[1], 2, 2, 5, 5);
+            near = EDGEGUARD_PICK(near, p[2], 0, 2, 4, 7);
+            memcpy(z + i, &near, sizeof near);
+        }
+        for (; i < n; i++) x[i] = xyz[3 * i], y[i] = xyz[3 * i + 1], z[i] = xyz[3 * i + 2];
+    }
+    """
+    void edgeguard_by_axis(const float* xyz, Py_ssize_t n, float* x, float* y, float* z)
+
+
 cdef struct Projected:
     # Of a block of points: their place in their own frame and in the optical one, their pixels, and whether those
     # count. By coordinate, so that a loop does several at once.
@@ -183,8 +215,7 @@ def pinhole_view(
     nearest = max(nearest, <float> 0.1)
     for first in range(0, xyz.shape[0], BLOCK):
         count = min(xyz.shape[0] - first, BLOCK)
-        for i in range(count):
-            at.at[0][i], at.at[1][i], at.at[2][i] = xyz[first + i, 0], xyz[first + i, 1], xyz[first + i, 2]
+        edgeguard_by_axis(&xyz[first, 0], count, at.at[0], at.at[1], at.at[2])
         _row(&at, count, m, at.x)
         _row(&at, count, m + 8, at.z)
         # Most of a sweep lies beside and behind the camera, a long run of it at a time.
@@ -652,67 +683,6 @@ def upper_counts(const long long[:, :] count, Py_ssize_t down, Py_ssize_t across
                 held[j // across] += count[i, j]
         _sort(&held[0], columns)
         o[a] = held[low] + (held[min(low + 1, columns - 1)] - held[low]) * (at - low)
-    return out
-
-
-@cython.boundscheck(False)
-def seen_through(
-    const float[::1] u, const float[::1] v, const float[::1] z, const float[::1] height,
-    const Py_ssize_t[::1] start, const double[:, :] boxes, const double[:] beyond, const double[:] length,
-    double tolerance, double slope, Py_ssize_t rays_enough, double least, double share, Py_ssize_t fewest,
-    Py_ssize_t most,
-):
-    """Return (3, N): the widest run of columns of each box that rays pass through, share of rays passed, rays.
-
-    Args:
-        u, v, z, height: (M,) pixels, ranges and heights above ground of points, sorted by column of pixels.
-        start: first point of each column.
-        boxes: (N, 4) pixels.
-        beyond: (N,) range from which a ray that ends on the ground has passed the foot, metres.
-        length: (N,) how much farther others must end, metres.
-        tolerance, slope: height up to which a point is ground, metres, and its growth with range.
-        rays_enough: of more rays, every so manieth is looked at.
-        least: rays that a column needs.
-        share: of its rays that must pass.
-        fewest, most: columns.
-    """
-    cdef Py_ssize_t b, k, i, c, step, count, columns, told, all_passed, run, widest
-    cdef Py_ssize_t[::1] index = np.empty(u.shape[0], np.intp)
-    cdef Py_ssize_t[:, ::1] rays = np.empty((2, most), np.intp)
-    out = np.empty((3, boxes.shape[0]))
-    cdef double[:, ::1] o = out
-    cdef bint ground, passed
-    cdef double x0, x1, to_columns
-    for b in range(boxes.shape[0]):
-        x0, x1 = boxes[b, 0], boxes[b, 2]
-        count = _within(u, v, start, x0, boxes[b, 1], x1, boxes[b, 3], index)
-        told = 0
-        step = 1 + count // rays_enough
-        for k in range(0, count, step):
-            i = index[k]
-            ground = height[i] < tolerance + slope * z[i]
-            told += not ground or z[i] > beyond[b]
-        columns = <Py_ssize_t> (told / (2.0 * least))
-        columns = fewest if columns < fewest else most if columns > most else columns
-        to_columns = columns / (x1 - x0)
-        rays[:, :] = 0
-        all_passed = 0
-        for k in range(0, count, step):
-            i = index[k]
-            ground = height[i] < tolerance + slope * z[i]
-            # Ground before the foot tells nothing; ground beyond it lies behind the body's near face.
-            passed = z[i] > (beyond[b] if ground else beyond[b] + length[b])
-            if ground and not passed:
-                continue
-            c = cell_of((u[i] - x0) * to_columns, columns)
-            rays[0, c] += 1
-            rays[1, c] += passed
-            all_passed += passed
-        run = widest = 0
-        for c in range(columns):
-            run = run + 1 if rays[0, c] >= least and rays[1, c] >= share * rays[0, c] else 0
-            widest = max(widest, run)
-        o[0, b], o[1, b], o[2, b] = <double> widest / columns, <double> all_passed / max(told, 1), told
     return out
 
 

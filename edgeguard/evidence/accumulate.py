@@ -182,8 +182,7 @@ class Evidence:
         surprisal = scores.score
         strongest, dark = loops.outline(surprisal)
         if book.quiet and threshold > 0 and not strongest > _QUIET:
-            evidence, raised, never_ns = _nothing(len(surprisal))  # as nearly always: all stays at 0
-            return Standing(evidence, threshold, raised, 0, never_ns, dark)
+            return _nothing(len(surprisal), threshold, dark)  # as nearly always: all stays at 0
         rows = book.rows(scores.ids, stamp_ns)
         evidence, onset_ns, raised_now, alarms = loops.gather(
             book.evidence,
@@ -205,10 +204,10 @@ class Evidence:
         return Standing(evidence, threshold, raised_now.view(bool), alarms, onset_ns, dark)
 
 
-@functools.lru_cache(maxsize=512)
-def _nothing(n: int) -> tuple[F64, NDArray[np.bool_], I64]:
-    """Return evidence, alarms and onsets of `n` subjects without evidence; shared, so read-only."""
-    arrays = np.zeros(n), np.zeros(n, bool), np.zeros(n, np.int64)
-    for a in arrays:
+@functools.lru_cache(maxsize=4096)
+def _nothing(n: int, threshold: float, dark: int) -> Standing:
+    """Return how `n` subjects without evidence stand; shared, so read-only."""
+    evidence, raised, onset_ns = np.zeros(n), np.zeros(n, bool), np.zeros(n, np.int64)
+    for a in (evidence, raised, onset_ns):
         a.flags.writeable = False
-    return arrays
+    return Standing(evidence, threshold, raised, 0, onset_ns, dark)

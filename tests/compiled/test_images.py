@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -159,3 +162,51 @@ def test_cells_outside_all_boxes_come_in_order(seed: int) -> None:
         free[low[0] : high[0], low[1] : high[1]] = False
     np.testing.assert_array_equal(loops.outside(cells, boxes, 16.0), np.sort(cells[free]))
     assert not len(loops.outside(cells[:0], boxes, 16.0))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_flow_is_looked_at_in_the_largest_boxes_that_were_there_before(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(0, 8))
+    low = rng.uniform(0, 90, (n, 2))
+    box = np.hstack([low, low + rng.choice([10.0, 30.0, 50.0], (n, 2))])
+    known, slot = rng.uniform(0, 90, (8, 4)), rng.permutation(8)[:n]
+    known[rng.random(8) < 0.3] = np.nan
+    t = SimpleNamespace(slot=slot, xyxy=box, matched=rng.random(n) < 0.8, is_new=rng.random(n) < 0.2)
+    scene: Any = SimpleNamespace(
+        tracks=t,
+        hidden=rng.choice([0.1, 0.5], n),
+        truncated=rng.random(n) < 0.2,
+        asserted=rng.random(n) < 0.8,
+    )
+    seen = t.matched & ~scene.truncated & (scene.hidden < 0.3)
+    before = np.where((seen & ~t.is_new)[:, None], known[slot], np.nan)
+    size = np.minimum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+    row = np.flatnonzero(np.isfinite(before[:, 0]) & scene.asserted & (size >= 24))
+    row = np.sort(row[np.argsort(-size[row], kind="stable")[:3]])
+    found, last = loops.flow_rows(scene, known, 24.0, 3)
+    assert found.tolist() == row.tolist()
+    np.testing.assert_array_equal(last, before[row])
+    np.testing.assert_array_equal(known[slot], np.where(seen[:, None], box, np.nan))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_flow_is_measured_on_the_grid_of_each_box_within_the_picture(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, grid = int(rng.integers(0, 4)), rng.uniform(-1.4, 1.4, (5, 2))
+    low = rng.uniform(-20, 180, (n, 2))
+    box = np.hstack([low, low + rng.uniform(5, 60, (n, 2))])
+    center, half = (box[:, None, :2] + box[:, None, 2:]) / 2, (box[:, None, 2:] - box[:, None, :2]) / 2
+    wanted = ((center + half * grid) / 2).astype(np.float32).reshape(-1, 2)
+    inside = np.all((wanted >= 4) & (wanted < (96, 86)), axis=1)
+    at, index = loops.flow_places(box, grid, 100, 90, 4.0)
+    np.testing.assert_array_equal(at, wanted[inside])
+    assert index.tolist() == np.flatnonzero(inside).tolist()
+    then = at + rng.uniform(-3, 3, at.shape).astype(np.float32)
+    ok, error = rng.integers(0, 2, len(at)).astype(np.uint8), rng.uniform(0, 50, len(at)).astype(np.float32)
+    flow, good = loops.flow_found(at, then, ok, error, index, n, 5, 25.0)
+    assert flow.shape == (n, 5, 2) and good.shape == (n, 5)
+    np.testing.assert_array_equal(flow.reshape(-1, 2)[index], (2.0 * (at - then)).astype(np.float64))
+    trusted = np.zeros(n * 5, bool)
+    trusted[index] = (ok > 0) & (error < 25)
+    np.testing.assert_array_equal(good.ravel().astype(bool), trusted)

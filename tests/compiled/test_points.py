@@ -45,6 +45,15 @@ def test_a_view_from_another_place_is_that_of_the_points_brought_here(xyz: F32) 
         np.testing.assert_array_equal(found, same)
 
 
+@pytest.mark.parametrize("count", [127, 128, 129, 1001])
+def test_a_sweep_longer_than_a_block_is_seen_whole(count: int) -> None:
+    xyz = np.random.default_rng(count).uniform(-30, 30, (count, 3)).astype(np.float32)
+    part = loops.in_view(xyz, np.eye(4), *CAMERA.sides)
+    wanted = loops.by_column(part, *CAMERA.project(part), 0.5, CAMERA.width)
+    for found, same in zip(CAMERA.view(xyz, np.eye(4), 0.5), wanted):
+        np.testing.assert_array_equal(found, same)
+
+
 @given(clouds, st.lists(number, min_size=4, max_size=4))
 def test_a_box_holds_the_points_inside_it(xyz: F32, box: list[float]) -> None:
     x0, y0, x1, y1 = box
@@ -181,10 +190,10 @@ def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, leng
     column = np.minimum((u[index] - 100.0) * (count / 400.0), count - 1).astype(int)
     rays, through = (np.bincount(column[m], minlength=count) for m in (told, passed))
     is_open = "".join("x" if n >= 2 and p >= 0.8 * n else " " for n, p in zip(rays, through))
-    box, beyond_m, length_m = np.array([[100.0, 50.0, 500.0, 300.0]]), np.array([beyond]), np.array([length])
+    room = np.empty(len(u), np.intp)
     width, share, total = loops.seen_through(
-        u, v, z, height, start, box, beyond_m, length_m, 0.25, 0.01, 8, 2.0, 0.8, 2, 6
-    )[:, 0]
+        u, v, z, height, start, 100.0, 50.0, 500.0, 300.0, beyond, length, 0.25, 0.01, 8, 2.0, 0.8, 2, 6, room
+    )
     assert width == max(map(len, is_open.split(" "))) / count
     assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
 

@@ -19,7 +19,7 @@ from std_msgs.msg import Bool
 
 from ros_nodes import qos
 from tests.conftest import ROOT
-from tests.ros_nodes.live import Listener, Process, node, value
+from tests.ros_nodes.live import Listener, Process, node, value, verdicts
 
 MONITOR = {"inputs__expected": ["camera", "detections", "lidar"], "deadline__latency_budget_ms": 2000.0}
 FAILSAFE = {
@@ -95,7 +95,8 @@ class Drive:
 
         def found() -> list[dict[str, Any]]:
             read = [
-                json.loads(value(m, "json")) | json.loads(value(m, "coverage")) for m in list(self.verdicts)
+                json.loads(value(m, "json")) | json.loads(value(m, "coverage"))
+                for m in verdicts(self.verdicts)
             ]
             return [v for v in read if v["has_image"]]
 

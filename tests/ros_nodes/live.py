@@ -204,6 +204,13 @@ def value(message: Any, key: str) -> str:
     return next(v.value for v in message.status[0].values if v.key == key)
 
 
+def verdicts(messages: list[Any]) -> list[Any]:
+    """Of what a monitor has published, the whole verdicts: their first words are for the fail-safe."""
+    from ros_nodes.verdict_msg import SUMMARY
+
+    return [m for m in list(messages) if m.status[0].name == SUMMARY]
+
+
 def set_parameter(listener: Listener, node_name: str, name: str, to: object) -> Any:
     """Change a parameter of a running node, and return its answer."""
     request = SetParameters.Request(parameters=[Parameter(name, value=to).to_parameter_msg()])

@@ -24,7 +24,7 @@ def test_it_detects_and_judges_in_one_process(
 
     from ros_nodes import qos
     from ros_nodes.verdict_msg import from_message
-    from tests.ros_nodes.live import node, player
+    from tests.ros_nodes.live import node, player, verdicts
 
     monkeypatch.setenv("EDGEGUARD_MODELS", str(shared / "models"))
     heard = listener.listen(DiagnosticArray, "/verdict")
@@ -39,7 +39,7 @@ def test_it_detects_and_judges_in_one_process(
             }
             listener.wait_for(lambda: found and found[-1].detections)
             for test in judged.values():
-                listener.wait_for(lambda t=test: any(t(m) for m in list(heard)))
+                listener.wait_for(lambda t=test: any(t(m) for m in verdicts(heard)))
 
 
 class Breaking:

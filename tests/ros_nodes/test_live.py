@@ -37,9 +37,9 @@ def nodes(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
 
 def summary_lines(messages: list) -> list[str]:
     """The JSON line of each verdict on an image."""
-    from tests.ros_nodes.live import value
+    from tests.ros_nodes.live import value, verdicts
 
-    lines = [value(m, "json") for m in list(messages)]
+    lines = [value(m, "json") for m in verdicts(messages)]
     return [line for line in lines if json.loads(line)["has_image"]]
 
 
@@ -58,6 +58,7 @@ def test_live_verdicts_equal_the_replay_and_the_fail_safe_follows(
     from std_msgs.msg import Bool
 
     from edgeguard.replay import replay
+    from ros_nodes.verdict_msg import STOP
     from tests.ros_nodes.live import player, value
 
     replay(recording, out=tmp_path / "offline", engine="none")
@@ -74,6 +75,10 @@ def test_live_verdicts_equal_the_replay_and_the_fail_safe_follows(
         listener.wait_for(lambda: stops[-1].data)
     for live, replayed in zip(summary_lines(verdicts), offline, strict=True):
         assert timeless(live) == timeless(replayed)
+    said_first = [value(m, "json") for m in verdicts if m.status[0].name == STOP]
+    whole = {json.loads(line)["stamp_ns"]: timeless(line) for line in summary_lines(verdicts)}
+    first = timeless(next(line for line in said_first if json.loads(line)["has_image"]))
+    assert first["alarms"] and all(a in whole[first["stamp_ns"]]["alarms"] for a in first["alarms"])
     levels = [json.loads(line)["level"] for line in offline]
     assert levels[-1] == "FAIL_SAFE"
     changes = [b.data for a, b in zip(stops, stops[1:], strict=False) if a.data != b.data]

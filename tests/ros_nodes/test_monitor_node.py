@@ -34,12 +34,12 @@ def test_a_camera_that_never_comes_is_named_by_timer(listener: Listener, monitor
 
     from edgeguard.verdict import Level
     from ros_nodes.verdict_msg import from_message
+    from tests.ros_nodes.live import verdicts
 
     heard = listener.listen(DiagnosticArray, "/verdict")
 
     def silent() -> bool:
-        verdicts = [from_message(m) for m in heard[-3:]]
-        return any(v.level is Level.FAIL_SAFE and not v.has_image for v in verdicts)
+        return any(v.level is Level.FAIL_SAFE and not v.has_image for v in map(from_message, verdicts(heard)))
 
     listener.wait_for(silent)
 
@@ -192,6 +192,7 @@ class Camera:
         )
         self._to_message = detections_message
         self.delay_ns = 0
+        self.looks_for_s = 0.0
         self._timer = listener.create_timer(0.1, self.shoot)
         listener.executor.wake()
 
@@ -214,7 +215,15 @@ class Camera:
         self._infos.publish(info)
         self.images.publish(msg)
         boxes = dataclasses.replace(self._boxes, stamp_ns=stamp_ns)
-        self._detections.publish(self._to_message(boxes, "camera"))
+        if self.looks_for_s:
+            self._found = self._to_message(boxes, "camera")
+            self._looking = self.listener.create_timer(self.looks_for_s, self._tell)
+        else:
+            self._detections.publish(self._to_message(boxes, "camera"))
+
+    def _tell(self) -> None:
+        self.listener.destroy_timer(self._looking)
+        self._detections.publish(self._found)
 
 
 def test_markers_are_made_only_for_those_who_look(listener: Listener, tmp_path: Path) -> None:
@@ -240,19 +249,30 @@ def test_late_frames_get_the_checks_that_time_is_left_for_and_a_verdict_that_say
     from diagnostic_msgs.msg import DiagnosticArray
 
     from ros_nodes.verdict_msg import from_message
-    from tests.ros_nodes.live import value
+    from tests.ros_nodes.live import value, verdicts
 
     heard = listener.listen(DiagnosticArray, "/verdict")
     camera = Camera(listener)
     camera.delay_ns = 250_000_000
 
     def skipped() -> bool:
-        verdicts = [from_message(m) for m in heard[-3:]]
-        return any(v.has_image and v.skipped and "stream_integrity" not in v.skipped for v in verdicts)
+        found = [from_message(m) for m in verdicts(heard)]
+        return any(v.has_image and v.skipped and "stream_integrity" not in v.skipped for v in found)
 
     listener.wait_for(skipped)
-    message = next(m for m in reversed(heard) if from_message(m).skipped)
+    message = next(m for m in reversed(verdicts(heard)) if from_message(m).skipped)
     assert float(value(message, "age_ms")) >= 250
+
+
+def test_while_the_detector_looks_the_monitor_works_ahead(listener: Listener, monitor: Process) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from ros_nodes.verdict_msg import from_message
+    from tests.ros_nodes.live import verdicts
+
+    heard = listener.listen(DiagnosticArray, "/verdict")
+    Camera(listener).looks_for_s = 0.03
+    listener.wait_for(lambda: any("early" in from_message(m).stage_ms for m in verdicts(heard)))
 
 
 def test_a_publisher_that_offers_too_little_is_told(listener: Listener, monitor: Process) -> None:
@@ -286,9 +306,10 @@ def test_the_image_with_what_was_found_is_drawn_only_for_those_who_look(
 def judged(heard: list[Any], check: str = "") -> bool:
     """Whether there is a verdict on an image, of which a check, where one is named, passed something."""
     from ros_nodes.verdict_msg import from_message
+    from tests.ros_nodes.live import verdicts
 
-    verdicts = [from_message(m) for m in list(heard)]
-    return any(v.has_image and (not check or v.coverage[check].passed) for v in verdicts)
+    found = [from_message(m) for m in verdicts(heard)]
+    return any(v.has_image and (not check or v.coverage[check].passed) for v in found)
 
 
 def test_compressed_images_are_judged(street: Path, listener: Listener, tmp_path: Path) -> None:

@@ -159,3 +159,21 @@ def test_what_is_no_verdict_is_refused(spoil) -> None:
     spoil(msg)
     with pytest.raises(MessageError):
         from_message(msg)
+
+
+def test_the_first_word_of_a_verdict_is_for_the_fail_safe_alone() -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from rclpy.serialization import deserialize_message
+
+    from ros_nodes.verdict_msg import STOP, from_message, from_summary, to_message
+    from ros_nodes.wire import read_summary
+
+    alarm = Alarm("flow", Subject(SubjectKind.TRACK, 1), Cause.CAMERA, Level.FAIL_SAFE, "x", {}, 9.0, 8.0, 1)
+    verdict = Verdict(5, Level.FAIL_SAFE, (alarm,))
+    data = to_message(verdict, source="/m", frame_id="camera", age_ms=1.0, inputs={}, name=STOP)
+    assert from_summary(read_summary(data), whole=False) == verdict
+    with pytest.raises(MessageError, match="the first status is not"):
+        from_message(deserialize_message(data, DiagnosticArray))
+    calm = to_message(Verdict(5, Level.NOMINAL), source="/m", frame_id="", age_ms=1.0, inputs={}, name=STOP)
+    with pytest.raises(MessageError, match="does not say FAIL_SAFE"):
+        from_summary(read_summary(calm), whole=False)
