@@ -52,7 +52,7 @@ def tracks_lidar_misses(
     table, missing = np.full((4, n), NAN), np.zeros(n, bool)
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] misses = missing.view(np.uint8)
-    cdef double held_s, z, clear, short, rare, best, off
+    cdef double held_s, z, clear, short, rare, off
     cdef bint held, told, whole, near, rigid, fresh
     for i in range(n):
         s, j, z, rigid = slot[i], object_of[i], size_range[i], RIGID[label[i]]
@@ -91,17 +91,24 @@ def tracks_lidar_misses(
         learn(
             habits, s, told, misses[i], held_s, overlap[i], hidden[i], score[i], dt, keep, keep_lapses
         )
+        if is_new[i]:
+            partners[s] = -1
+        if j < 0 and classified:
+            # The object that it slid off, as long as no other box is there, is still its own.
+            j = _deserted(pairing, ident, measured, partners[s])
         if classified and j >= 0 and matched[i]:
-            best = 0.0
-            for k in range(place.shape[0]):
-                if measured[k]:
-                    best = larger(best, iou_of(box, i, place, k))
-            fresh = is_new[i] or partners[s] != ident[j]
+            fresh = partners[s] != ident[j]
             partners[s] = ident[j]
-            off = slid(seats, s, fresh, box, i, place, j, best > overlap[i] + 1e-6, not rigid, dt)
+            off = slid(
+                seats, s, fresh, box, i, place, j, _lies_elsewhere(pairing, box, i, place, center, j, measured),
+                not rigid, dt,
+            )
+            if object_of[i] < 0 and seats[KNOWN_S, s] <= 0:
+                partners[s], j = -1, -1
+        if classified and j >= 0 and matched[i]:
             # A box that slides behind a neighbour takes no body there: hidden is also where it truly stands.
             if (
-                seats[KNOWN_S, s] >= from_s and edge_px[i] >= INSIDE_PX and center[j, 2] <= APPEAR_RANGE_M
+                seats[KNOWN_S, s] >= from_s and center[j, 2] <= APPEAR_RANGE_M
                 and smaller(hidden[i], row_covered(place, j, occluders)) < 0.85
             ):
                 out[3, i] = off
@@ -115,6 +122,36 @@ def tracks_lidar_misses(
             out[0, i] = vanished[i]
         out[1, i], out[2, i] = held_s, center[j, 2] if j >= 0 else fmin(z, own_range[i])
     return table, missing
+
+
+cdef Py_ssize_t _deserted(pairing, const long long[:] ident, const unsigned char[:] measured, long long partner):
+    """Return the row of an object that is measured, but has no box; -1 where it is not so."""
+    cdef const long long[:] track_of = pairing.track_of
+    cdef const double[:] boxed = pairing.boxed
+    cdef Py_ssize_t k
+    for k in range(ident.shape[0]):
+        if partner >= 0 and ident[k] == partner and measured[k] and track_of[k] < 0 and not boxed[k] > 0:
+            return k
+    return -1
+
+
+cdef bint _lies_elsewhere(
+    pairing, const double[:, :] box, Py_ssize_t i, const double[:, :] place, const double[:, :] center, Py_ssize_t j,
+    const unsigned char[:] measured,
+):
+    """Return whether a box lies on another object rather than on its own: one as far away, as the box is as high as
+    before, and without a better box."""
+    cdef const long long[:] track_of = pairing.track_of
+    cdef const double[:] overlap = pairing.object_overlap
+    cdef double own = iou_of(box, i, place, j), other
+    cdef Py_ssize_t k
+    for k in range(place.shape[0]):
+        if not measured[k] or k == j or fabs(log(larger(center[k, 2], 0.5) / larger(center[j, 2], 0.5))) > 0.25:
+            continue
+        other = iou_of(box, i, place, k)
+        if other > own + 1e-6 and not (track_of[k] >= 0 and overlap[track_of[k]] >= other):
+            return True
+    return False
 
 
 def objects_in_view(scene, settings):

@@ -582,13 +582,10 @@ def bodies(
         if many[k] >= least:
             number[k] = n
             n += 1
-    # x, y, z, u, v, height: least and largest of each; two more, because eight are compared as fast as six.
-    low, high = np.full((n, 8), np.inf, np.float32), np.full((n, 8), -np.inf, np.float32)
-    cdef float[:, ::1] lows = low, highs = high
-    cdef float* lo
-    cdef float* hi
-    cdef float[8] at
-    at[6] = at[7] = 0
+    # x, y, z, u, v, height: least and largest of each.
+    low, high = np.full((n, 6), np.inf, np.float32), np.full((n, 6), -np.inf, np.float32)
+    cdef float[:, ::1] lo = low, hi = high
+    cdef float[6] at
     for i in range(place.shape[0]):
         k = number[label[place[i]]]
         if k < 0:
@@ -597,11 +594,9 @@ def bodies(
         at[0], at[1], at[2], at[3], at[4], at[5] = (
             xyz[j, 0], xyz[j, 1], xyz[j, 2], u[j], v[j], height[j]
         )
-        lo, hi = &lows[k, 0], &highs[k, 0]
-        for c in range(8):
-            lo[c] = at[c] if at[c] < lo[c] else lo[c]
-        for c in range(8):
-            hi[c] = at[c] if at[c] > hi[c] else hi[c]
+        for c in range(6):
+            lo[k, c] = at[c] if at[c] < lo[k, c] else lo[k, c]
+            hi[k, c] = at[c] if at[c] > hi[k, c] else hi[k, c]
     low, high = low.astype(np.float64), high.astype(np.float64)
     box = np.concatenate([low[:, 3:5], high[:, 3:5]], axis=1)
     return low[:, :3], high[:, :3], box, low[:, 5], count[row >= 0]

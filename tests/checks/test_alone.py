@@ -19,7 +19,7 @@ from tests.checks import sweeps
 from tests.checks.stage import Thing, drive
 from tests.checks.street import on_near_boxes, painted, street, turned_lidar
 from tests.checks.test_box_motion import car
-from tests.checks.test_class_stability import AHEAD, called
+from tests.checks.test_class_stability import called
 from tests.checks.test_input_distribution import calibrated, picture
 from tests.checks.test_lidar_ghost import LEAD, PARKED, ghost
 from tests.checks.test_lidar_support import _with_points, sweep
@@ -60,9 +60,12 @@ def test_birth_death_a_near_car_is_taken_from_a_vehicle_that_has_but_a_camera() 
     assert 2.0 + IN_TIME_S <= found["birth_death"] <= 3.0  # no sooner: detectors blink
 
 
-def test_class_stability_a_car_that_becomes_a_person() -> None:
-    """`kinematic_class` wonders too, half a second later."""
-    found = first(called(drive([AHEAD], 2.2), lambda i: "person" if i >= 15 else "car"))
+@pytest.mark.parametrize("lidar", [False, True], ids=["camera", "camera and LiDAR"])
+def test_class_stability_one_who_waits_at_the_kerb_becomes_a_stop_sign(lidar: bool) -> None:
+    """As slim as a sign and as still: nothing but what it was called before speaks against it."""
+    waits = Thing("person", lambda t: (2.5, 12.0), 0.65, 1.75, 0.5)
+    name = lambda i: "stop sign" if i >= 15 else "person"  # noqa: E731
+    found = first(called(drive([waits], 4.5, lidar=lidar), name))
     assert set(found) == {"class_stability"}
     assert found["class_stability"] <= 1.5 + IN_TIME_S
 

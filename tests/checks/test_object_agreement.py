@@ -105,6 +105,32 @@ def test_a_box_that_slides_behind_a_neighbour_takes_no_body_there() -> None:
 
 
 @pytest.mark.parametrize(
+    ("widths_a_s", "z", "score"),
+    [(1.2, 20.5, 0.9), (1.4, 25.0, 0.0)],
+    ids=["one with a box of its own", "one too far off for so high a box"],
+)
+def test_a_box_that_slides_onto_another_thing_is_not_that_things(
+    widths_a_s: float, z: float, score: float
+) -> None:
+    """Who lies on another thing may be that thing's box, by a change of identity; not one of these."""
+    width_px = 1.7 * 720 / 15
+    moved = Thing(
+        "car", lambda t: (-2.6, 17.0), shift_px=lambda t: widths_a_s * width_px * max(0.0, t - ONSET_S + 0.1)
+    )
+    x = (-2.6 * 720 / 15 + 0.4 * width_px) * (z - 2.0) / 720
+    other = Thing("car", lambda t: (x, z), 1.7 if score else 2.55, score=lambda t: score)
+    assert first(drive([moved, other], 2.8), SubjectKind.TRACK) <= 0.5
+
+
+def test_a_box_that_slides_out_of_the_picture() -> None:
+    width_px = 1.7 * 720 / 7
+    moved = Thing("car", lambda t: (-4.8, 9.0), shift_px=lambda t: -width_px * max(0.0, t - ONSET_S + 0.1))
+    found = disagreements(drive([moved], 2.6))
+    assert found and ONSET_S <= found[0][0] <= ONSET_S + 0.5
+    assert found[0][1].subject.kind is SubjectKind.TRACK
+
+
+@pytest.mark.parametrize(
     ("faint", "at", "excused"),
     [
         ("person", (1.2, 12.0), False),

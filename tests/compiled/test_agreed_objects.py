@@ -70,15 +70,17 @@ def held_then_missed(overlap: np.ndarray, hidden: np.ndarray, confidence: float 
             slot=np.array([4]), label=np.array([0]), is_new=np.array([i == 0]), matched=yes, xyxy=box,
             score=np.array([confidence]), confidence=np.array([confidence]),
         )  # fmt: skip
-        other = SimpleNamespace(id=np.array([7]), matched=yes, center=np.array([[0.0, 1, 15]]))
+        there = np.array([own > 0])
+        other = SimpleNamespace(id=np.array([7]), matched=there, center=np.array([[0.0, 1, 15]]))
         scene = SimpleNamespace(
             tracks=track, objects=other, object_boxes=box, asserted=yes, truncated=no,
             hidden=hidden[i : i + 1], occluders=np.zeros((0, 4)), edge_px=np.array([150.0]),
             size_range=np.array([15.0]), range=np.array([15.0]), lidar_held_s=np.array([held_s]), dt_s=0.1,
         )  # fmt: skip
         pairing = SimpleNamespace(
-            object_of=np.array([0 if own else -1]), object_overlap=np.array([own]), own_object=np.array([own])
-        )
+            object_of=there - 1, track_of=there - 1, object_overlap=np.array([own]),
+            own_object=np.array([own]), boxed=np.array([own]),
+        )  # fmt: skip
         found, missed = loops.tracks_lidar_misses(scene, pairing, habits, partners, seats, None, SETTINGS)
         assert missed[0] == (own < 0.2)
         held_s = min(held_s + 0.1, 2.0) if own else max(held_s - 0.05, 0.0)
