@@ -4,7 +4,7 @@
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
-METADATA := pyproject.toml setup.cfg setup.py $(wildcard edgeguard/compiled/*.pyx)
+METADATA := pyproject.toml setup.cfg setup.py $(wildcard edgeguard/compiled/*.pyx edgeguard/compiled/*.pxi)
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 .PHONY: help demo test lint format parameters interfaces bench bench-evidence clean

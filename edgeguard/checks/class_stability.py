@@ -4,7 +4,8 @@ Surprisal of a detection's class group under the track's own history (a Dirichle
 counts weighted by score and fading over seconds; the present run of a class does not teach, so a flip that
 lasts stays strange). Entropy and flips per second over the window are given beside it.
 
-Unobservable: a track younger than the window, or without a detection on this frame.
+Unobservable: a track younger than the window, or without a detection on this frame, or with a box of a few
+pixels, whose class is a guess and whose track hops to the next speck.
 Benign look-alikes: rider and bicycle, van and truck (both within a group or near it); identity switches.
 Source: known practice; PercepGuard (USENIX Security 2023) uses the same inconsistency.
 """
@@ -41,6 +42,9 @@ class ClassStabilitySettings(Settings):
     memory_s: float = Field(5.0, gt=0, le=60, description="time over which the class history fades, s")
     min_detections: float = Field(3.0, gt=0, le=100, description="detections' worth of history to judge by")
     prior: float = Field(0.003, gt=0, le=10, description="detections' worth of doubt that every class keeps")
+    min_height_px: float = Field(
+        16.0, gt=1, description="height of a box below which its class is a guess and its track hops, px"
+    )
 
 
 class ClassStability:

@@ -33,6 +33,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), is_new = flags(t.is_new)
     cdef double dt = scene.dt_s, memory_s = settings.memory_s, window_s = settings.window_s, prior = settings.prior
     cdef double min_detections = settings.min_detections, keep = exp(-dt / memory_s), follow = 1.0 - exp(-dt / 0.3)
+    cdef double min_height = settings.min_height_px
     cdef Py_ssize_t n = slot.shape[0], groups = counts.shape[1], i, s, g, h, group
     table = np.full((4, n), NAN)
     cdef double[:, ::1] out = table
@@ -81,6 +82,8 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
             if g == group:
                 mass = share
         out[1, i], out[2, i], out[3, i] = mass, entropy, called[FLIPS, s] / memory_s
+        if box[i, 3] - box[i, 1] < min_height:
+            continue
         if asserted[i] and matched[i] and age_s[i] >= window_s and hidden[i] < 0.8:
             # A detection that is hardly believed is hardly evidence.
             out[0, i] = -log(mass) * clamped(score[i] / 0.5, 0.0, 1.0) if _sum(counts, s) >= min_detections else 0.0

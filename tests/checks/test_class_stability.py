@@ -88,3 +88,14 @@ def test_a_track_that_slides_onto_whoever_walks_past_has_not_changed_its_class()
             yield replace(frame, detections=replace(frame.detections, xyxy=xyxy))
 
     assert not flips(called(narrowed(drive([AHEAD], 3.0)), lambda i: "person" if i >= 15 else "car"))
+
+
+def test_a_speck_that_is_called_another_thing_is_not() -> None:
+    """A track of a few pixels hops to the next speck, which is of another class."""
+    far = Thing("car", lambda t: (2.0, 80.0))
+    heights = []
+    for frame in (frames := list(called(drive([far], 4.0), lambda i: "stop sign" if i < 15 else "car"))):
+        assert frame.detections is not None
+        heights += (frame.detections.xyxy[:, 3] - frame.detections.xyxy[:, 1]).tolist()
+    assert 10 < min(heights) <= max(heights) < 16
+    assert not flips(frames)
