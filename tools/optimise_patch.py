@@ -111,7 +111,9 @@ def of_video(engine: Engine, prepared: Prepared, path: Path, seed: int = 0) -> I
             height, width = bgr.shape[:2]
             # What stretches sees a wide picture squeezed, and its tiles as they are.
             shape = rng.uniform(1.0, 3.5) if stretches else 1.0
-            side = min(int((box[2] - box[0]) / rng.uniform(0.12, 0.4)), height, int(width / shape))
+            # In its overlapping tiles a car close ahead fills most of one.
+            fill = rng.uniform(0.12, 0.65 if stretches else 0.4)
+            side = min(int((box[2] - box[0]) / fill), height, int(width / shape))
             corner = (box[:2] + box[2:]) / 2 - side * rng.uniform((0.35, 0.4), (0.65, 0.7)) * (shape, 1)
             x, y = np.clip(corner, 0, (width - side * shape, height - side)).astype(int)
             crop = cv2.resize(
