@@ -184,3 +184,23 @@ def test_it_says_when_it_could_not_have_told() -> None:
     radar = RadarTargets(START_NS, "unknown", np.zeros((1, 3), np.float32), np.zeros(1, np.float32))
     scores = check.score(builder.build(replace(plain, radar=radar)))
     assert [s.kind for s in scores] == [SubjectKind.STREAM] and np.isnan(scores[0].score).all()
+
+
+def test_what_hangs_on_a_wall_is_not_lost_when_its_target_goes() -> None:
+    """A window frame's target comes and goes as people pass the wall; what stands on the road stays."""
+
+    def lost(bottom_m: float) -> bool:
+        builder, check = SceneBuilder(SceneSettings()), RadarAgreement(RadarAgreementSettings())
+        things = [LEAD, ONCOMING]
+        worst = 0.0
+        for frame in with_radar(drive(things, 4.0, own_speed=OWN), things, jammed):
+            scene = builder.build(frame)
+            seen = scene.objects
+            assert seen is not None
+            scene.objects = replace(seen, bottom=np.full(len(seen), bottom_m))
+            for scores in check.score(scene):
+                if scores.kind is SubjectKind.LIDAR_OBJECT:
+                    worst = max(worst, float(np.nanmax(scores.score, initial=0.0)))
+        return worst > 3.0
+
+    assert lost(0.2) and not lost(1.0)
