@@ -28,7 +28,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     t = scene.tracks
     cdef const Py_ssize_t[:] slot = t.slot
     cdef const double[:, :] box = t.xyxy
-    cdef const double[:] hidden = scene.hidden, score = t.score, age_s = t.age_s
+    cdef const double[:] hidden = scene.hidden, edge_px = scene.edge_px, score = t.score, age_s = t.age_s
     cdef const long long[:] label = t.label
     cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), is_new = flags(t.is_new)
     cdef double dt = scene.dt_s, memory_s = settings.memory_s, window_s = settings.window_s, prior = settings.prior
@@ -44,9 +44,10 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
         shape = log(larger(box[i, 2] - box[i, 0], 1.0) / larger(box[i, 3] - box[i, 1], 1.0))
         # Whoever walks past a car may take over its track, and its box is not of the shape that was known of the
         # old class; a flip leaves the box as it is. Gait changes a person's width by a half, and a car that turns
-        # does within a second: another body by more.
+        # does within a second: another body by more. What leaves the picture is cut to another shape.
         if is_new[i] or (
             matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and fabs(shape - called[SHAPE, s]) > 0.5
+            and edge_px[i] >= INSIDE_PX
         ):
             for g in range(groups):
                 counts[s, g] = 0.0

@@ -99,3 +99,10 @@ def test_a_speck_that_is_called_another_thing_is_not() -> None:
         heights += (frame.detections.xyxy[:, 3] - frame.detections.xyxy[:, 1]).tolist()
     assert 10 < min(heights) <= max(heights) < 16
     assert not flips(frames)
+
+
+def test_a_car_that_is_renamed_while_it_leaves_the_picture_is_told() -> None:
+    """What the side of the picture cuts changes its shape; it is no other body for that."""
+    passing = Thing("car", lambda t: (-3.2, 11.0 - 2.5 * t))
+    found = flips(called(drive([passing], 2.6), lambda i: "person" if i >= 20 else "car"))
+    assert found and found[0][0] <= 2.5
