@@ -64,7 +64,7 @@ def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -
         closing_m: how far it may have come straight on.
 
     Returns:
-        Metres sideways from the nearest place that was hidden or out of view, to the body's far side;
+        Metres sideways from the nearest place that was hidden or out of view, to its far side in the open;
         0 where it may have stood there all along: its place was not seen to be free.
     """
     row, column = (uv[:, 1] / CELL_PX).astype(np.intp), (uv[:, 0] / CELL_PX).astype(np.intp)
@@ -76,9 +76,12 @@ def emerging_m(before: Sight, uv: F32, z: F32, focal: float, closing_m: float) -
     # A direction hides a body if about half of the rows it would fill ended before it.
     band = before.near[int(row.min()) : int(row.max()) + 1]
     seen = np.maximum(np.count_nonzero(np.isfinite(band), axis=0), 1)
-    hides = np.flatnonzero(np.count_nonzero(band < nearest - 1.0, axis=0) >= 0.4 * seen)
+    hiding = np.count_nonzero(band < nearest - 1.0, axis=0) >= 0.4 * seen
     # Out of view on either side is hidden too.
-    start = np.concatenate([[-CELL_PX], hides * CELL_PX, [before.near.shape[1] * CELL_PX]])
-    u = uv[:, 0]
+    start = np.concatenate([[-CELL_PX], np.flatnonzero(hiding) * CELL_PX, [before.near.shape[1] * CELL_PX]])
+    # What of it stands where cover was need not have come.
+    u = uv[~hiding[column], 0]
+    if not len(u):
+        return 0.0
     come_px = np.maximum(start - float(u.min()), float(u.max()) - (start + CELL_PX))
     return float(max(come_px.min(), 0.0) / focal * nearest)
