@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from edgeguard.types import F64, U8, Image
 
+# Nats below which a look at the picture is not worth its time.
+_ACCUSES = 2.0
 # A shape is told from noise from five times its standard deviation on (A. Rose, J. Opt. Soc. Am. 38, 1948).
 _ROSE = 5.0
 _LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
@@ -25,6 +27,13 @@ def noise(grey: U8) -> float:
         return math.nan
     bent = cv2.filter2D(grey, cv2.CV_16S, _LAPLACIANS)[1:-1, 1:-1]
     return math.sqrt(math.pi / 2.0) / 6.0 * cv2.norm(bent, cv2.NORM_L1) / bent.size
+
+
+def withdraw(surprise: F64, image: Image | None, xyxy: F64) -> None:
+    """Make NaN what (N,) surprisals, nats, hold against boxes that the picture does not show."""
+    accused = np.flatnonzero(surprise > _ACCUSES)
+    if len(accused):
+        surprise[accused[~shows(image, xyxy[accused])]] = np.nan
 
 
 def shows(image: Image | None, xyxy: F64) -> NDArray[np.bool_]:

@@ -22,7 +22,6 @@ from edgeguard.picture import Picture
 from edgeguard.rig import CameraModel, Rig
 from edgeguard.sight import Sight
 from edgeguard.sweep import Cloud, Standing, Sweep
-from edgeguard.tracking import boxes
 from edgeguard.tracking.camera import CAPACITY as CAMERA_CAPACITY
 from edgeguard.tracking.camera import CameraTracker, CameraTrackerSettings, Tracks
 from edgeguard.tracking.lidar import CAPACITY as LIDAR_CAPACITY
@@ -484,8 +483,9 @@ class Scene:
     def supported(self) -> NDArray[np.bool_]:
         """(N,) whether LiDAR confirms a track now: an object of its own, or enough returns at its range."""
         support, pairing = self.support, self.pairing
-        told = self.objects_are_classified and pairing is not None
-        overlap = pairing.object_overlap if told and pairing is not None else np.zeros(len(self.tracks))
+        overlap = np.zeros(len(self.tracks))
+        if self.objects_are_classified and pairing is not None:
+            overlap = pairing.object_overlap
         return loops.confirmed(support, overlap)
 
     @cached_property
@@ -528,11 +528,6 @@ class Scene:
     def object_boxes(self) -> F64:
         """(M, 4) boxes of the LiDAR objects, cut to the image; empty where there are none."""
         return self.clipped(self.objects.xyxy) if self.objects is not None else np.zeros((0, 4))
-
-
-def covered_share(xyxy: F64, by: F64) -> F64:
-    """Return (N,) the largest share of a box that a box standing lower in the image covers, not its twin."""
-    return boxes.covered(xyxy, by)
 
 
 def core(xyxy: F64) -> F64:

@@ -35,9 +35,6 @@ from edgeguard.tracking.camera import CAPACITY
 from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-# Nats below which a look at the picture is not worth its time.
-_ACCUSES = 2.0
-
 
 class FreeSpaceSettings(Settings):
     """Parameters of `free_space`."""
@@ -70,18 +67,14 @@ class FreeSpace:
         self.reset()
 
     def reset(self) -> None:
-        held = np.zeros((loops.BODIES_HELD, CAPACITY))
-        held[:2] = np.nan
-        self._held = held
+        self._held = np.full((loops.BODIES_HELD, CAPACITY), np.nan)
 
     def score(self, scene: Scene) -> list[Scores]:
         t, cloud = scene.tracks, scene.cloud
         if cloud is None or cloud.height is None or scene.support is None or scene.frame.points is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         surprise, width, share, rays, stands = loops.passed_through(scene, cloud, self._held, self.settings)
-        accused = np.flatnonzero(surprise > _ACCUSES)
-        if len(accused):
-            surprise[accused[~grain.shows(scene.frame.image, t.xyxy[accused])]] = np.nan
+        grain.withdraw(surprise, scene.frame.image, t.xyxy)
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -40,7 +40,6 @@ from edgeguard.tracking.lidar import CAPACITY, LidarObjects
 from edgeguard.types import F32, F64, U8, Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-_STANDING_M = 0.6
 _STEP_M, _MOSTLY_EMPTY = 0.25, 0.5
 _AT_ONCE_NS = 150_000_000
 _MIN_GROWN_POINTS = 20
@@ -242,7 +241,7 @@ def _was_empty(scene: Scene, occupied: tuple[U8, U8 | None] | None, xyz: F32, pa
 def _stood_up(cloud: Cloud, index: NDArray[np.intp], min_size_m: float) -> NDArray[np.intp]:
     """Return the points if they are a body's: enough, large, and from near the ground up; else none."""
     assert cloud.height is not None
-    if len(index) < _MIN_GROWN_POINTS or cloud.height[index].min() > _STANDING_M:
+    if len(index) < _MIN_GROWN_POINTS or cloud.height[index].min() > loops.STANDING_M:
         return index[:0]
     large = np.ptp(cloud.xyz[index, :2], axis=0) >= min_size_m
     return index if large.all() else index[:0]

@@ -27,8 +27,6 @@ from edgeguard.verdict import Cause, SubjectKind
 
 # Of more returns than that, every second tells as much: the distribution's own width covers their noise.
 _ENOUGH = 500.0
-# Nats below which a look at the picture is not worth its time.
-_ACCUSES = 2.0
 
 
 class LidarSupportSettings(Settings):
@@ -67,9 +65,7 @@ class LidarSupport:
         told &= (expected >= s.min_expected_points) & (support.size_range <= s.max_range_m)
         told &= support.before <= 0.3 * expected
         surprise = loops.few_returns(support.on, expected, told.view(np.uint8), s.dispersion, _ENOUGH)
-        accused = np.flatnonzero(surprise > _ACCUSES)
-        if len(accused):
-            surprise[accused[~grain.shows(scene.frame.image, t.xyxy[accused])]] = np.nan
+        grain.withdraw(surprise, scene.frame.image, t.xyxy)
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.radar import Targets, near, own_motion, targets_of
 from edgeguard.scene import Scene
@@ -54,8 +55,6 @@ _PITCH = 0.02
 _BEARING_SIGMA = 0.05
 _GROWTH_SIGMA = 0.15
 _LEAST_BREADTH = 0.25
-# Whose lower edge is higher above the road than that stands on none.
-_STANDING_M = 0.6
 # A target that is nearer or farther by this share of the range that a track's size tells is another thing.
 _ELSEWHERE = 0.4
 _GROWTH_MEMORY_S = 0.5
@@ -161,7 +160,7 @@ class RadarAgreement:
         told = seen.matched & (seen.hits >= 6) & (seen.probability > 0.5)
         size = seen.size[:, (0, 2)]
         # A window frame or a sign high on a wall is the wall's, whose target comes and goes as people pass.
-        told &= ~(seen.bottom > _STANDING_M)
+        told &= ~(seen.bottom > loops.STANDING_M)
         # What shows only a face along the line of sight, as a wall, may slide along it unseen.
         told &= size[:, 0] > _LEAST_BREADTH * size[:, 1]
         kind = SubjectKind.LIDAR_OBJECT

@@ -116,11 +116,13 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
     cdef Py_ssize_t n = slot.shape[0], i, s
     table = np.full((5, n), NAN)
     cdef double[:, ::1] out = table
-    cdef double stands, w, h, width, share, rays, least, body_m
+    cdef double stands, w, h, x0, y0, x1, y1, width, share, rays, least, body_m
     cdef (double, double, double) anew
     cdef bint told, footed
     for i in range(n):
         s, w, h = slot[i], box[i, 2] - box[i, 0], box[i, 3] - box[i, 1]
+        # Its rims show what stands beside, above and below.
+        x0, y0, x1, y1 = box[i, 0] + 0.05 * w, box[i, 1] + 0.1 * h, box[i, 2] - 0.05 * w, box[i, 3] - 0.1 * h
         stands = fmax(foot[i], size_range[i])
         # Where a box stands, its sides do not tell: its lower edge does.
         footed = box[i, 1] >= RIM_PX and box[i, 3] <= bottom if bottom == bottom else not cut[i]
@@ -134,16 +136,14 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
         width = share = rays = NAN
         if told and not total[i] < min_rays:
             width, share, rays = seen_through(
-                u, v, z, height, start, box[i, 0] + 0.05 * w, box[i, 1] + 0.1 * h, box[i, 2] - 0.05 * w,
-                box[i, 3] - 0.1 * h, stands * margin, LENGTH[label[i]], tolerance, slope, MAX_RAYS, column_rays,
-                open_from, FEWEST_COLUMNS, MOST_COLUMNS, index,
+                u, v, z, height, start, x0, y0, x1, y1, stands * margin, LENGTH[label[i]], tolerance, slope,
+                MAX_RAYS, column_rays, open_from, FEWEST_COLUMNS, MOST_COLUMNS, index,
             )
         body_m, least = _body_m(held, s, is_new[i], matched[i] and supported[i], stands, found[i], dt), min_rays
         if told and stands >= FAR_M and isfinite(body_m):
             anew = seen_through(
-                u, v, z, height, start, box[i, 0] + 0.05 * w, box[i, 1] + 0.1 * h, box[i, 2] - 0.05 * w,
-                box[i, 3] - 0.1 * h, body_m + HELD_ERROR_M, LENGTH[label[i]], tolerance, slope, MAX_RAYS,
-                column_rays, open_from, FEWEST_COLUMNS, MOST_COLUMNS, index,
+                u, v, z, height, start, x0, y0, x1, y1, body_m + HELD_ERROR_M, LENGTH[label[i]], tolerance, slope,
+                MAX_RAYS, column_rays, open_from, FEWEST_COLUMNS, MOST_COLUMNS, index,
             )
             if held[AGO_S, s] == 0.0:
                 held[CALM_S, s] = held[CALM_S, s] + dt if anew[1] <= BODY_GLASS else 0.0
@@ -161,7 +161,7 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
 cdef double _body_m(double[:, ::1] held, Py_ssize_t s, bint is_new, bint confirmed, double stands, double found, double dt):
     """Return the range of a track's body, or at which it was before it jumped off; NaN else. Take the frame in."""
     if is_new:
-        held[BODY_M, s], held[CALM_S, s] = NAN, 0.0
+        held[BODY_M, s], held[AGO_S, s], held[CALM_S, s] = NAN, 0.0, 0.0
     held[AGO_S, s] += dt
     if not stands <= ELSEWHERE * held[STOOD_M, s] or held[AGO_S, s] > FORGET_S:
         held[BODY_M, s], held[CALM_S, s] = NAN, 0.0

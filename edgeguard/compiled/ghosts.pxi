@@ -2,7 +2,10 @@
 
 # Of a vehicle's middle, windows let some rays through; nats per share beyond.
 WINDOWS = 0.45
-cdef double GLASS = WINDOWS, PER_SHARE = 20.0, CERTAIN_GHOST = 8.0, GREY_CHANGE = 10.0, STANDING_M = 0.6
+cdef double GLASS = WINDOWS, PER_SHARE = 20.0, CERTAIN_GHOST = 8.0, GREY_CHANGE = 10.0
+# Whose lower edge is higher above the road than that does not stand on it.
+STANDING_M = 0.6
+cdef double FOOT_M = STANDING_M
 
 # What the camera says of a place where something stood up: nothing, the same at the same moment, all along.
 cdef enum:
@@ -59,7 +62,7 @@ def ghost_births(seen, told, double[::1] width_m, double least_m):
         s = slot[i]
         grew = size[i, 0] - width_m[s] >= least_m
         width_m[s] = size[i, 0]
-        if looked[i] and not bottom[i] > STANDING_M:
+        if looked[i] and not bottom[i] > FOOT_M:
             if size[i, 0] >= least_m and size[i, 1] >= least_m if is_new[i] else grew:
                 o[k] = i
                 k += 1

@@ -247,6 +247,7 @@ def bodies_camera_lost(scene: Scene, pairing: Pairing, bodies: F64, habits: F64)
 
 # ghosts.pxi
 WINDOWS: float
+STANDING_M: float
 NOTHING: int
 AT_ONCE: int
 ALL_ALONG: int

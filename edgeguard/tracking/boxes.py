@@ -1,8 +1,8 @@
 """Arithmetic on axis-aligned `xyxy` boxes, (N, 4) float64.
 
 `area` (N,); `intersection` and `iou` (N, M); `shares`: (N, M) intersections over unions, and the shares of
-each `a` that each `b` covers; `covered`: see `edgeguard.scene.covered_share`. An empty box has no area and
-overlaps nothing.
+each `a` that each `b` covers; `covered`: (N,) the largest share of a box that a box standing lower in the
+image covers, not its twin. An empty box has no area and overlaps nothing.
 """
 
 from __future__ import annotations

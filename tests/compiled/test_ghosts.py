@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeguard.compiled import loops
-from edgeguard.scene import covered_share
+from edgeguard.tracking import boxes
 from edgeguard.types import F64
 
 SETTINGS: Any = SimpleNamespace(max_range_m=35.0, min_height_px=25.0, edge_px=15.0)
@@ -84,7 +84,7 @@ def test_how_strange_it_is_that_something_stood_up(seed: int) -> None:
     born = clamp(rush / 2.0, 0.0, 8.0) * np.where(together, 1.0, clamp(1.5 - change / 20.0, 0.5, 1.0))
     born[(pairing.own_box >= loops.MIN_OVERLAP) & ~together] = np.nan
     born[((pairing.track_of >= 0) & ~together | (said == loops.ALL_ALONG)) & known] = 0.0
-    hidden = covered_share(scene.object_boxes, scene.occluders) > 0.5
+    hidden = boxes.covered(scene.object_boxes, scene.occluders) > 0.5
     born[(scene.frame.detections is None) | (hidden & ~together)] = np.nan
     surprise = np.where(told, np.fmax(born, clamp(20.0 * (passed - loops.WINDOWS), 0.0, 8.0)), np.nan)
 
