@@ -24,7 +24,7 @@ demo: $(VENV)/.demo
 	$(BIN)/edgeguard demo
 
 test: $(VENV)/.dev interfaces
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench-evidence: $(VENV)/.dev
 	$(BIN)/python tools/bench_evidence.py

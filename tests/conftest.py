@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,23 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     os.environ["ROS_DOMAIN_ID"] = str(1 + (os.getppid() + worker) % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    _watch(item.config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    _watch(node.config)
+
+
+def _watch(config: pytest.Config) -> None:
+    """Ends this worker if it hangs; another takes the test up. pytest's own watch covers a test's first
+    attempt until it fails: neither what is taken down after it, nor the next attempt."""
+    timeout_s = float(config.getini("faulthandler_timeout"))
+    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(scope="session")
