@@ -252,13 +252,13 @@ class Scene:
         return last
 
     @property
-    def half(self) -> U8 | None:
-        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels; None without one."""
-        return None if self._picture is None else self._picture.half
+    def colours(self) -> NDArray[np.int16] | None:
+        """(2, R, C) int16: R−G and B−G of the image averaged over 4 x 4 pixels; None without one."""
+        return None if self._picture is None else self._picture.colours
 
     @property
     def gray(self) -> U8 | None:
-        """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
+        """(H/2, W/2) uint8: its green averaged over 2 x 2, for what follows structure over frames."""
         return None if self._picture is None else self._picture.gray
 
     @property
