@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard import edges
+from edgeguard import edges, veil
 from edgeguard.compiled import loops
-from edgeguard.types import F32, U8, Image
+from edgeguard.types import F32, F64, U8, Image
 
 PIXEL_STEP = 4
 COLOUR_CELL = 4
@@ -29,6 +29,11 @@ class Picture:
     def pixels(self) -> U8:
         """(H/4, W/4) uint8: every fourth pixel's green. Sampled, not averaged: sensor noise must survive."""
         return np.ascontiguousarray(self.image.bgr[::PIXEL_STEP, ::PIXEL_STEP, 1])
+
+    @cached_property
+    def airlight(self) -> F64:
+        """(H/4,) of each row of `pixels`, the most that the air's light can be: see `edgeguard.veil`."""
+        return veil.airlight(self.pixels)
 
     @cached_property
     def _halved(self) -> tuple[U8, NDArray[np.int16]]:

@@ -11,8 +11,8 @@ It can tell about half a degree: below that, the outlines' own offset from the c
 quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. Roll and
 shifts of the sensor's place show as far as they move outlines.
 
-Unobservable: few outlines, a picture without edges at them (night, fog), a best shift that is hardly better
-than those beside it, two shifts that fit about alike, too short a window.
+Unobservable: few outlines, most of them in fog, a picture without edges at them (night), a best shift that is
+hardly better than those beside it, two shifts that fit about alike, too short a window.
 Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
 Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
 """
@@ -25,6 +25,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
+from edgeguard import veil
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.edges import STEP, coincidence, peak
@@ -101,7 +102,8 @@ class CalibrationDrift:
                 (self._down, scene.gradient_down, scene.top_rims, _DOWN),
             ):
                 if strength is not None and rims is not None:
-                    average.add(*coincidence(strength, rims, shifts), self._since_s, s.memory_s)
+                    seen = veil.clear_of(scene.airlight, rims)
+                    average.add(*coincidence(strength, seen, shifts), self._since_s, s.memory_s)
             self._since_s = 0.0
         # The shift that mends the bias is its opposite.
         right, down = -STEP * self._across.shift(s), -STEP * self._down.shift(s) + _RIM_PX
