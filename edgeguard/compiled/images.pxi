@@ -82,9 +82,19 @@ def changed_share(const float[:, :] now, const float[:, :] before, double ratio,
     return <double> changed / told if told >= least else NAN
 
 
+cdef wide _steps(const float* one, const float* other, Py_ssize_t n, float reach, float ratio, unsigned char* out):
+    """Write of each of (n,) pairs of ranges whether the nearer one counts and the other is another thing's."""
+    cdef Py_ssize_t j
+    cdef float a, b
+    for j in range(n):
+        a = one[j] if one[j] < other[j] else other[j]
+        b = other[j] if one[j] < other[j] else one[j]
+        out[j] = (a < reach) & (b > a * ratio) & (b < <float> INFINITY)
+
+
 @cython.boundscheck(False)
 def side_rims(
-    const float[:, :] nearest, float reach, float ratio, Py_ssize_t across, Py_ssize_t down, Py_ssize_t step
+    const float[:, ::1] nearest, float reach, float ratio, Py_ssize_t across, Py_ssize_t down, Py_ssize_t step
 ):
     """Return (N, 2) int64 x, y of the rims between cells and their right neighbours of another range.
 
@@ -96,15 +106,15 @@ def side_rims(
         step: pixels per unit of the places returned.
     """
     cdef Py_ssize_t i, j, n = 0
-    cdef float a, b
     at = np.empty((nearest.shape[0] * nearest.shape[1], 2), np.int64)
     cdef long long[:, ::1] o = at
+    cdef unsigned char[::1] rim = np.empty(nearest.shape[1] + 1, np.uint8)
+    if nearest.shape[1] < 2:
+        return at[:0]
     for i in range(nearest.shape[0]):
+        _steps(&nearest[i, 0], &nearest[i, 1], nearest.shape[1] - 1, reach, ratio, &rim[0])
         for j in range(nearest.shape[1] - 1):
-            a, b = nearest[i, j], nearest[i, j + 1]
-            if a > b:
-                a, b = b, a
-            if a < reach and b > a * ratio and b < INFINITY:
+            if rim[j]:
                 o[n, 0], o[n, 1] = (j + 1) * across // step, (i * down + down // 2) // step
                 n += 1
     return at[:n]
@@ -523,7 +533,7 @@ cpdef patch_energy(const float[:, :] cells, const double[:, :] boxes, double cel
     return out
 
 
-cdef wide _count_from(const float* x, Py_ssize_t n, float least, int* count) noexcept:
+cdef wide _count_from(const float* x, Py_ssize_t n, float least, int* count):
     cdef Py_ssize_t i
     cdef int c = 0
     for i in range(n):

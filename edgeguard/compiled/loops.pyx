@@ -4,12 +4,14 @@
 cimport cython
 import numpy as np
 from libc.math cimport (
-    INFINITY, NAN, ceil, erfc, exp, fabs, fabsf, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, rint, sqrt,
+    INFINITY, NAN, ceil, erfc, exp, fabs, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, rint, sqrt,
 )
-from libc.stdlib cimport abs
 from libc.string cimport memset
 
 from edgeguard import objects
+
+cdef extern from "<math.h>":
+    float fabsf(float x)  # which Cython knows since 3.0 only
 
 cdef extern from *:
     """
@@ -19,8 +21,10 @@ cdef extern from *:
     #else
     #define EDGEGUARD_WIDE
     #endif
+    static short edgeguard_size(int x) { return (short) (x < 0 ? -x : x); }
     """
     ctypedef void wide "EDGEGUARD_WIDE void"
+    short size_of "edgeguard_size"(int x)
 
 # What is known of each class of road user, by class number.
 cdef const long long[::1] GROUP = objects.GROUP

@@ -45,7 +45,7 @@ def content(const unsigned char[:, ::1] pixels, Py_ssize_t size, double flat, in
     return sqrt(spread / n), without / n, <double> extreme / max(pixels.shape[0] * pixels.shape[1], 1)
 
 
-cdef int _ranked(const int* count, Py_ssize_t rank) noexcept:
+cdef int _ranked(const int* count, Py_ssize_t rank):
     """Return the grey value of so high a rank, from 0, in a histogram of more pixels."""
     cdef int value = 0
     cdef Py_ssize_t below = count[0]
@@ -88,7 +88,7 @@ def middle_grey(const unsigned char[:, :] pixels):
     return (_ranked(count, (n - 1) // 2) + _ranked(count, n // 2)) / 2.0 if n else NAN
 
 
-cdef wide _halved_row(const unsigned char* one, const unsigned char* two, Py_ssize_t n, short* down, short* out) noexcept:
+cdef wide _halved_row(const unsigned char* one, const unsigned char* two, Py_ssize_t n, short* down, short* out):
     """Write the mean of 2 x 2 pixels at every byte of two rows of `n`, of three colours a pixel, but the last."""
     cdef Py_ssize_t k
     for k in range(n):
@@ -97,7 +97,7 @@ cdef wide _halved_row(const unsigned char* one, const unsigned char* two, Py_ssi
         out[k] = <short> (<unsigned short> (down[k] + down[k + 3] + 2) >> 2)
 
 
-cdef wide _green_row(const short* halved, Py_ssize_t n, unsigned char* out) noexcept:
+cdef wide _green_row(const short* halved, Py_ssize_t n, unsigned char* out):
     """Write the green of (n,) pixels of a row from `_halved_row`."""
     cdef Py_ssize_t j
     for j in range(n):
@@ -106,7 +106,7 @@ cdef wide _green_row(const short* halved, Py_ssize_t n, unsigned char* out) noex
 
 cdef wide _colour_row(
     const short* one, const short* two, Py_ssize_t n, short* down, short* both, short* red_green, short* blue_green
-) noexcept:
+):
     """Write R−G and B−G of the means of 2 x 2 pixels of two rows from `_halved_row`, (n,) of each."""
     cdef Py_ssize_t j, k
     for k in range(12 * n - 3):
@@ -151,18 +151,14 @@ def halved(const unsigned char[:, :, :] bgr, Py_ssize_t size):
     return gray, colours
 
 
-cdef inline short _size(int x) noexcept:
-    return <short> (x if x >= 0 else -x)
-
-
-cdef wide _laplacian(const short* above, const short* here, const short* below, short* out, Py_ssize_t w) noexcept:
+cdef wide _laplacian(const short* above, const short* here, const short* below, short* out, Py_ssize_t w):
     """Add the magnitude of the Laplacian of a row of at least two pixels, mirrored at its ends, to `out`."""
     cdef Py_ssize_t j
     for j in range(1, w - 1):
-        out[j] = <short> (out[j] + _size(<short> (above[j] + below[j] + here[j - 1] + here[j + 1] - 4 * here[j])))
+        out[j] = <short> (out[j] + size_of(<short> (above[j] + below[j] + here[j - 1] + here[j + 1] - 4 * here[j])))
     j = w - 1
-    out[0] = <short> (out[0] + _size(above[0] + below[0] + 2 * here[1] - 4 * here[0]))
-    out[j] = <short> (out[j] + _size(above[j] + below[j] + 2 * here[j - 1] - 4 * here[j]))
+    out[0] = <short> (out[0] + size_of(above[0] + below[0] + 2 * here[1] - 4 * here[0]))
+    out[j] = <short> (out[j] + size_of(above[j] + below[j] + 2 * here[j - 1] - 4 * here[j]))
 
 
 @cython.boundscheck(False)
@@ -202,7 +198,7 @@ cpdef colour_cells(const short[:, :, ::1] colours, Py_ssize_t size):
 cdef wide _sobel_row(
     const unsigned char* above, const unsigned char* here, const unsigned char* below, bint down, Py_ssize_t w,
     short* x, float* out, int* total,
-) noexcept:
+):
     """Write what `sobel` returns of one row; `x` is room for it and one pixel to either side."""
     cdef Py_ssize_t j
     cdef short d
@@ -216,12 +212,12 @@ cdef wide _sobel_row(
     x[0], x[w + 1] = x[2], x[w - 1]
     if down:
         for j in range(w):
-            d = _size(<short> (x[j] + 2 * x[j + 1] + x[j + 2]))
+            d = size_of(<short> (x[j] + 2 * x[j + 1] + x[j + 2]))
             out[j] = d
             t += d
     else:
         for j in range(w):
-            d = _size(<short> (x[j + 2] - x[j]))
+            d = size_of(<short> (x[j + 2] - x[j]))
             out[j] = d
             t += d
     total[0] = t
@@ -251,7 +247,7 @@ def sobel(const unsigned char[:, ::1] pixels, bint down):
     return strength, mean
 
 
-cdef wide _bounded(float* x, float usual, float most, Py_ssize_t n) noexcept:
+cdef wide _bounded(float* x, float usual, float most, Py_ssize_t n):
     cdef Py_ssize_t j
     for j in range(n):
         x[j] = x[j] / usual

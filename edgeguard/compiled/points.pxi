@@ -172,23 +172,7 @@ cdef struct Seeing:
     float fx, fy, cx, cy, left, right, cone, width, height, nearest
 
 
-cdef inline void _row(Projected* o, Py_ssize_t n, const float* m, float* out) noexcept:
-    """Write one coordinate of the optical frame: `m` is its row of the matrix."""
-    cdef float a = m[0], b = m[1], c = m[2], d = m[3]
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[i] = a * o.at[0][i] + b * o.at[1][i] + c * o.at[2][i] + d
-
-
-cdef inline void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, float center, float* out) noexcept:
-    cdef Py_ssize_t i
-    cdef float inverse
-    for i in range(n):
-        inverse = 1 / z[i]
-        out[i] = focal * x[i] * inverse + center
-
-
-cdef wide _seen(const float* xyz, Py_ssize_t n, const Seeing* s, float* out, Py_ssize_t* count) noexcept:
+cdef wide _seen(const float* xyz, Py_ssize_t n, const Seeing* s, float* out, Py_ssize_t* count):
     """Write x, y, z, u, v of those of (n, 3) points that are in view, and how many they are.
 
     Args:
@@ -197,11 +181,13 @@ cdef wide _seen(const float* xyz, Py_ssize_t n, const Seeing* s, float* out, Py_
     cdef Projected o
     cdef Py_ssize_t first, i, many, k = 0
     cdef int found
+    cdef float inverse
     for first in range(0, n, BLOCK):
         many = min(n - first, BLOCK)
         edgeguard_by_axis(xyz + 3 * first, many, o.at[0], o.at[1], o.at[2])
-        _row(&o, many, s.m, o.x)
-        _row(&o, many, s.m + 8, o.z)
+        for i in range(many):
+            o.x[i] = s.m[0] * o.at[0][i] + s.m[1] * o.at[1][i] + s.m[2] * o.at[2][i] + s.m[3]
+            o.z[i] = s.m[8] * o.at[0][i] + s.m[9] * o.at[1][i] + s.m[10] * o.at[2][i] + s.m[11]
         # Most of a sweep lies beside and behind the camera, a long run of it at a time.
         found = 0
         for i in range(many):
@@ -209,9 +195,10 @@ cdef wide _seen(const float* xyz, Py_ssize_t n, const Seeing* s, float* out, Py_
             found |= o.seen[i]
         if not found:
             continue
-        _row(&o, many, s.m + 4, o.y)
-        _pixels(o.x, o.z, many, s.fx, s.cx, o.u)
-        _pixels(o.y, o.z, many, s.fy, s.cy, o.v)
+        for i in range(many):
+            o.y[i] = s.m[4] * o.at[0][i] + s.m[5] * o.at[1][i] + s.m[6] * o.at[2][i] + s.m[7]
+            inverse = 1 / o.z[i]
+            o.u[i], o.v[i] = s.fx * o.x[i] * inverse + s.cx, s.fy * o.y[i] * inverse + s.cy
         for i in range(many):
             o.seen[i] &= (
                 (o.z[i] > s.nearest) & (fabsf(o.x[i]) < s.cone * o.z[i]) & (fabsf(o.y[i]) < s.cone * o.z[i])

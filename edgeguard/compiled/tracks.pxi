@@ -3,7 +3,7 @@
 
 cdef const unsigned char[:] flags(array):
     """Return (N,) booleans as bytes."""
-    return array.view(np.uint8)
+    return array
 
 
 cdef inline double clamped(double x, double low, double high):
