@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from edgeguard.verdict import Level
 
@@ -80,8 +81,7 @@ class Transition:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the vehicle is told.
 
     Attributes:

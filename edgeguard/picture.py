@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from edgeguard import edges
-from edgeguard.types import F32, U8, Image
+from edgeguard import edges, veil
+from edgeguard.compiled import loops
+from edgeguard.types import F32, F64, U8, Image
 
 PIXEL_STEP = 4
+COLOUR_CELL = 4
 
 
 class Picture:
@@ -29,16 +31,25 @@ class Picture:
         return np.ascontiguousarray(self.image.bgr[::PIXEL_STEP, ::PIXEL_STEP, 1])
 
     @cached_property
-    def half(self) -> U8:
-        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels."""
-        bgr = self.image.bgr
-        h, w = bgr.shape[0] // 2, bgr.shape[1] // 2
-        return np.asarray(cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+    def airlight(self) -> F64:
+        """(H/4,) of each row of `pixels`, the most that the air's light can be: see `edgeguard.veil`."""
+        return veil.airlight(self.pixels)
 
     @cached_property
+    def _halved(self) -> tuple[U8, NDArray[np.int16]]:
+        bgr = self.image.bgr
+        return loops.halved(bgr if bgr[:1].flags.c_contiguous else np.ascontiguousarray(bgr), COLOUR_CELL)
+
+    @property
     def gray(self) -> U8:
-        """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
-        return np.asarray(cv2.extractChannel(self.half, 1), np.uint8)
+        """(H/2, W/2) uint8: green, averaged over 2 x 2 pixels, for what follows structure over frames."""
+        return self._halved[0]
+
+    @property
+    def colours(self) -> NDArray[np.int16]:
+        """(2, R, C) int16: R−G and B−G, averaged over 4 x 4 pixels; so many rows and columns as make up whole
+        cells of `COLOUR_CELL`."""
+        return self._halved[1]
 
     @cached_property
     def gradient_across(self) -> F32:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard import edges, objects
+from edgeguard import edges, objects, veil
 from edgeguard.arrays import median
 from edgeguard.bonds import Bonds
 from edgeguard.compiled import loops
@@ -86,6 +86,7 @@ class SceneBuilder:
         self.logits = False
         self.last_sweep_ns: int | None = None
         self.last_pixels: U8 | None = None
+        self.airlight: F64 | None = None
         self.last_occupied: U8 | None = None
         self.sight: Sight | None = None
         self.last_sight: Sight | None = None
@@ -126,6 +127,7 @@ class SceneBuilder:
             yield sweep.side_rims
         if picture is not None:
             yield picture.pixels
+            yield picture.airlight
             yield picture.gray
             if sweep is not None:
                 yield picture.gradient_across
@@ -203,6 +205,8 @@ class Scene:
         if (newest := frame.points if frame.lidar_detections is None else frame.lidar_detections) is not None:
             builder.last_sweep_ns = newest.stamp_ns
         self._picture, self._sweep = builder.picture(frame), builder.sweep(frame)
+        if self._picture is not None:
+            builder.airlight = veil.settled(builder.airlight, self._picture.airlight, self.dt_s)
         (
             self.truncated,
             self.edge_px,
@@ -252,13 +256,13 @@ class Scene:
         return last
 
     @property
-    def half(self) -> U8 | None:
-        """(H/2, W/2, 3) uint8: the image, averaged over 2 x 2 pixels; None without one."""
-        return None if self._picture is None else self._picture.half
+    def colours(self) -> NDArray[np.int16] | None:
+        """(2, R, C) int16: R−G and B−G of the image averaged over 4 x 4 pixels; None without one."""
+        return None if self._picture is None else self._picture.colours
 
     @property
     def gray(self) -> U8 | None:
-        """(H/2, W/2) uint8: green of `half`, for what follows structure over frames."""
+        """(H/2, W/2) uint8: its green averaged over 2 x 2, for what follows structure over frames."""
         return None if self._picture is None else self._picture.gray
 
     @property
@@ -270,6 +274,16 @@ class Scene:
     def gradient_down(self) -> F32 | None:
         """(H/4, W/4) the same, down `pixels`."""
         return None if self._picture is None else self._picture.gradient_down
+
+    @property
+    def airlight(self) -> F64 | None:
+        """(H/4,) the air's light in each row of `pixels`, see `edgeguard.veil`; None before an image."""
+        return self._builder.airlight
+
+    def veiled(self, xyxy: F64) -> F64:
+        """Return (N,) how far the air hides what stands in boxes, from 0 to 1: see `edgeguard.veil`."""
+        height = self.image_size[1] if self.image_size is not None else math.nan
+        return veil.hides(self.airlight, xyxy, height)
 
     # LiDAR
 

@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
-FULL_EVERY = 8
+FULL_EVERY = 16
 """Periods between two waits for everything: services are answered within that many, messages at once."""
 
 
@@ -57,15 +57,22 @@ def lean_spin(
             events = [e for s in subscriptions for e in s.event_handlers if "LIVELINESS" in str(e.event_type)]
             everything = _Wait(node, *entities)
             urgent = _Wait(node, subscriptions, (), guards, events)
+            messages = _Wait(node, subscriptions, (), guards, ())
+            heard = False
             while alive() and not executor.changed:
                 # An empty wait set is an error: an inactive node has nothing urgent.
                 wait = urgent if ticks % FULL_EVERY and (subscriptions or guards) else everything
+                if heard:
+                    # Who spoke just now has not died; if another has, that is seen after the next tick.
+                    wait = messages
                 work = ahead() if ahead is not None else None
                 if wait(0.0 if work is not None else max(0.0, due - time.monotonic())) and alive():
                     executor.spin_once(timeout_sec=0)
-                if work is not None and wait.is_idle:
+                heard = not wait.is_idle
+                if work is not None and not heard:
                     work()
                 if (now := time.monotonic()) >= due:
+                    heard = False
                     tick()
                     due, ticks = max(due + period_s, now), ticks + 1
 

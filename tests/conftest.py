@@ -15,6 +15,8 @@ settings.register_profile("edgeguard", deadline=None)
 settings.load_profile("edgeguard")
 
 ROOT = Path(__file__).resolve().parent.parent
+GRACE_S = 15.0
+"""What a time-out's signal has for being heard."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,19 +28,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    _watch(item.config)
+    _watch(item)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
-    _watch(node.config)
+    _watch(node)
 
 
-def _watch(config: pytest.Config) -> None:
-    """Ends this worker if it hangs; another takes the test up. pytest's own watch covers a test's first
-    attempt until it fails: neither what is taken down after it, nor the next attempt."""
-    timeout_s = float(config.getini("faulthandler_timeout"))
-    faulthandler.dump_traceback_later(timeout_s, exit=True, file=sys.__stderr__)
+def _watch(node: pytest.Item | pytest.Collector) -> None:
+    """Ends this worker if it hangs where no time-out's signal is heard; another takes the test up.
+
+    pytest's own watch covers a test's first attempt until it fails: neither what is taken down after it, nor
+    the next attempt.
+    """
+    marker = node.get_closest_marker("timeout")
+    timeout_s = float(marker.args[0] if marker else node.config.getini("timeout"))
+    faulthandler.dump_traceback_later(timeout_s + GRACE_S, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeguard.grain import noise, shows
+from edgeguard.grain import believed, noise, shows
 from edgeguard.types import Image
 
 BOX = np.array([[60.0, 40.0, 140.0, 90.0]])
@@ -48,3 +48,39 @@ def test_noise_painted_into_a_bright_picture_hides_nothing() -> None:
 def test_boxes_beside_the_picture_are_left_alone() -> None:
     outside = np.array([[300.0, 40.0, 340.0, 90.0], [-50.0, -50.0, -10.0, -10.0]])
     assert shows(Image(0, "camera", picture(120.0, 5.0)), outside).all()
+
+
+def sureness(bgr: np.ndarray, confidence: float) -> float:
+    return float(believed(Image(0, "camera", bgr), BOX, np.array([confidence]))[0])
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.75, 0.95])
+def test_by_day_a_box_is_a_claim_whatever_it_holds(confidence: float) -> None:
+    flat = picture(110.0, 2.0)
+    flat[35:95, 55:145] = 110
+    assert sureness(picture(110.0, 2.0), confidence) == sureness(flat, confidence) == 1.0
+    assert believed(None, BOX, np.array([confidence])) == 1.0
+    # Whose two middle bytes add up to more than a byte.
+    assert sureness(picture(170.0, 2.0), confidence) == 1.0
+
+
+def test_in_the_dark_a_network_must_be_surer() -> None:
+    night = picture(16.0, 0.7)
+    night[35:95, 55:145] *= np.where(np.arange(90) // 10 % 2, 4, 1).astype(np.uint8)[None, :, None]
+    told = [sureness(night, confidence) for confidence in (0.55, 0.75, 0.85, 0.95)]
+    assert told[0] == 0.0 and 0.3 < told[1] < told[2] < 1.0 and told[3] == 1.0
+
+
+def test_in_the_dark_a_bare_surface_takes_all_but_certainty() -> None:
+    assert sureness(picture(16.0, 0.7), 0.9) < 0.05 < 0.95 < sureness(picture(16.0, 0.7), 0.995)
+
+
+def test_darkness_comes_by_degrees() -> None:
+    told = [sureness(picture(light, 0.7), 0.8) for light in (60.0, 44.0, 40.0, 36.0, 30.0)]
+    assert told[0] == 1.0 and told[-1] == 0.0 and sorted(told, reverse=True) == told
+    assert len(set(told)) == 5
+
+
+def test_boxes_beside_a_dark_picture_are_left_alone() -> None:
+    outside = np.array([[300.0, 40.0, 340.0, 90.0]])
+    assert believed(Image(0, "camera", picture(16.0, 0.7)), outside, np.array([0.95])) == 1.0

@@ -13,8 +13,8 @@ moves is another thing: what it was off for the last seconds it stays off, to wh
 as much is told of a mount that gives way. Roll and shifts of the sensor's place show as far as they move
 outlines. An axis that accused and is then unknown is not cleared by the other.
 
-Unobservable: few outlines, a picture without edges at them (night, fog), a best shift that is hardly better
-than those beside it, two shifts that fit about alike, too short a window.
+Unobservable: few outlines, most of them in fog, a picture without edges at them (night), a best shift that is
+hardly better than those beside it, two shifts that fit about alike, too short a window.
 Benign look-alikes: a lag between the sensors while turning (see `sync`); load and temperature drift for real.
 Source: Levinson & Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
 """
@@ -27,6 +27,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
+from edgeguard import veil
 from edgeguard.checks.base import Scores
 from edgeguard.config import Settings
 from edgeguard.edges import STEP, coincidence, peak
@@ -111,7 +112,8 @@ class CalibrationDrift:
                 (self._down, scene.gradient_down, scene.top_rims, _DOWN),
             ):
                 if strength is not None and rims is not None:
-                    average.add(*coincidence(strength, rims, shifts), self._since_s, s.memory_s)
+                    seen = veil.clear_of(scene.airlight, rims)
+                    average.add(*coincidence(strength, seen, shifts), self._since_s, s.memory_s)
             self._since_s = 0.0
         # The shift that mends the bias is its opposite.
         right, down = -STEP * self._across.shift(s), -STEP * self._down.shift(s) + _RIM_PX

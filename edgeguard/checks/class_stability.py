@@ -5,7 +5,7 @@ counts weighted by score and fading over seconds; the present run of a class doe
 lasts stays strange). Entropy and flips per second over the window are given beside it.
 
 Unobservable: a track younger than the window, or without a detection on this frame, or with a box of a few
-pixels, whose class is a guess and whose track hops to the next speck.
+pixels, whose class is a guess and whose track hops to the next speck, or in fog.
 Benign look-alikes: rider and bicycle, van and truck (both within a group or near it); identity switches.
 Source: known practice; PercepGuard (USENIX Security 2023) uses the same inconsistency.
 """
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from edgeguard import objects
+from edgeguard import objects, veil
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -67,6 +67,7 @@ class ClassStability:
         surprise, share, entropy, flips = loops.class_surprisal(
             scene, self._counts, self._called, _KINDRED, self.settings
         )
+        veil.excuse(surprise, scene.veiled(t.xyxy))
         return [
             Scores(
                 SubjectKind.TRACK,

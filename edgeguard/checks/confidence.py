@@ -6,7 +6,8 @@ against its own level, which is learnt over seconds and only while the score is 
 score higher, so the level moves with ln h. What all tracks lose at once (sun, blur, dusk) is taken out. Only
 a fall counts. The score is −ln of the lower tail of a Laplace law of the class' spread.
 
-Unobservable: a track younger than its level needs, small, hidden, truncated or near the image's side.
+Unobservable: a track younger than its level needs, small, hidden, truncated or near the image's side,
+or in fog.
 Benign look-alikes: sun and shadow on a single object, a person who turns or bends, motion blur, occlusion by
 what is no track (a post, a tree): it is weak evidence and asks for no more than caution.
 Blind to: an object under attack from its first frame on; attacks that raise scores.
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from edgeguard import objects
+from edgeguard import objects, veil
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -64,6 +65,7 @@ class Confidence:
     def score(self, scene: Scene) -> list[Scores]:
         t = scene.tracks
         surprise, fall, common, known_s = loops.lost_faith(scene, self._memory, _SIGMA, self.settings)
+        veil.excuse(surprise, scene.veiled(t.xyxy))
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -12,7 +12,7 @@ centimetres: a body can leave it, but not by metres between two sweeps.
 Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the
 image's upper or lower border;
 sideways motion faster than the gap between image and sweep allows to compare; a picture so dark that the box
-holds little but noise, in which networks see what is not there.
+holds little but noise, or a bare surface, or that the network is not sure: there it sees what is not there.
 Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and
 shop windows that show a vehicle, netting, boxes wider than what they hold.
 Source: the occlusion reasoning of CARLO (arXiv 2006.16974), reversed: there it unmasks points without a body,
@@ -74,7 +74,7 @@ class FreeSpace:
         if cloud is None or cloud.height is None or scene.support is None or scene.frame.points is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         surprise, width, share, rays, stands = loops.passed_through(scene, cloud, self._held, self.settings)
-        grain.withdraw(surprise, scene.frame.image, t.xyxy)
+        grain.withdraw(surprise, scene.frame.image, t)
         return [
             Scores(
                 SubjectKind.TRACK,

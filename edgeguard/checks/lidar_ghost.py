@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edgeguard import objects, sight
+from edgeguard import objects, sight, veil
 from edgeguard.arrays import median
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
@@ -45,6 +45,8 @@ _AT_ONCE_NS = 150_000_000
 _MIN_GROWN_POINTS = 20
 # A box's range and an object's agree to this, in ln: a box that was beyond was another thing's.
 _SAME_RANGE = 0.35
+# Nats below which nobody asks for an excuse.
+_DOUBTS = 1.0
 _LIDAR_OR_BOTH = (Cause.LIDAR, Cause.UNKNOWN)
 
 
@@ -110,6 +112,10 @@ class LidarGhost:
             scene, pairing, told, passed, self.settings.usual_speed_mps,
             self._id, self._rush_mps, self._change, self._claim, self._grew,
         )  # fmt: skip
+        if (surprise > _DOUBTS).any():
+            # Fog hides from the camera what it would box, and from no LiDAR whether rays pass.
+            birth = ~both & ~(passed > loops.WINDOWS)
+            veil.excuse(surprise, np.where(birth, scene.veiled(box), 0.0))
         return [
             Scores(
                 SubjectKind.LIDAR_OBJECT,

@@ -11,7 +11,7 @@ by both its sides moving the same way. Nor is a box on a part of a body, of a th
 know or of a score on which nobody acts the box of the car that stood there.
 
 Unobservable: beyond range, more hidden than before, at the image's border, too small, LiDAR absent, an
-unclassified cluster that neither was boxed before nor appeared in the open.
+unclassified cluster that neither was boxed before nor appeared in the open; for what the camera misses, fog.
 Benign look-alikes: the detectors' own misses (about 6 % of boxes), mostly of objects that one of them never
 held, and of half hidden ones.
 Source: Perception Simplex (arXiv 2209.01710), made two-way and probabilistic; CARLO (arXiv 2006.16974).
@@ -24,6 +24,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
+from edgeguard import veil
 from edgeguard.appearances import Appearances
 from edgeguard.checks.base import Scores, camera_or_lidar
 from edgeguard.compiled import loops
@@ -93,6 +94,8 @@ class ObjectAgreement:
         (surprise, held_s, range_m, drift), missed = loops.tracks_lidar_misses(
             scene, pairing, self._track_habits, self._partners, self._seats, lost, self.settings
         )
+        # The camera's silence, not what it sees.
+        veil.excuse(surprise, np.where(t.matched, 0.0, scene.veiled(t.xyxy)))
         return Scores(
             SubjectKind.TRACK,
             t.id,
@@ -115,6 +118,7 @@ class ObjectAgreement:
         (surprise, held_s), held = loops.objects_camera_misses(
             scene, pairing, hidden, visible, appeared, self._object_habits, self.settings
         )
+        veil.excuse(surprise, scene.veiled(scene.object_boxes))
         n = len(seen)
         return Scores(
             SubjectKind.LIDAR_OBJECT,

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -28,12 +27,12 @@ from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
+from edgeguard.picture import COLOUR_CELL
 from edgeguard.scene import Scene
-from edgeguard.types import F32, U8, Channel
+from edgeguard.types import Channel
 from edgeguard.verdict import Cause, SubjectKind
 
-_CELL = 4
-_CELL_PX = 16
+_CELL_PX = 4 * COLOUR_CELL
 _MAX_SURPRISE = 4.0
 # Wholly inside a box: across its rim, hue changes as it does between any two things.
 # Of fewer, a tenth is a single one, and a slim body is mostly rim: a bright vest before a wall.
@@ -74,15 +73,15 @@ class PatchSaliency:
         """Nothing is remembered: one picture tells."""
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, half, s = scene.tracks, scene.half, self.settings
-        if half is None:
+        t, colours, s = scene.tracks, scene.colours, self.settings
+        if colours is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         told = t.matched & scene.asserted & (t.height >= s.min_height_px) & (scene.hidden < 0.3)
         rows = np.flatnonzero(told)
         rows = rows[np.argsort(-t.height[rows], kind="stable")[: s.max_tracks]]
         energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
         if len(rows):
-            cells = colour_energy(half)
+            cells = loops.colour_cells(colours, COLOUR_CELL)
             usual = loops.outside(cells, t.xyxy[scene.asserted], _CELL_PX)
             middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
             if middle >= s.min_colour:
@@ -104,17 +103,3 @@ class PatchSaliency:
 
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         return f"hue changes from pixel to pixel {measured['over_scene']:.1f} times as much as in the scene"
-
-
-def colour_energy(half: U8) -> F32:
-    """Return (H/16, W/16) mean absolute Laplacian of R−G plus that of B−G, grey levels.
-
-    Args:
-        half: (H/2, W/2, 3) an image at half its size. Averaged over 4 pixels in all before colours are
-            compared: mosaic sensors invent colour at sharp edges.
-    """
-    rows, columns = (n // (2 * _CELL) * _CELL for n in half.shape[:2])
-    # Whole pixels to a cell: ten times faster than any other ratio.
-    whole = half[: 2 * rows, : 2 * columns]
-    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    return loops.colour_cells(np.asarray(small, np.uint8), _CELL)

@@ -10,6 +10,17 @@ from libc.stdlib cimport abs
 
 from edgeguard import objects
 
+cdef extern from *:
+    """
+    /* Compiled for wider registers too, and chosen when loaded. No fused sums: both give the same numbers. */
+    #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+    #define EDGEGUARD_WIDE __attribute__((target_clones("avx2", "default")))
+    #else
+    #define EDGEGUARD_WIDE
+    #endif
+    """
+    ctypedef void wide "EDGEGUARD_WIDE void"
+
 # What is known of each class of road user, by class number.
 cdef const long long[::1] GROUP = objects.GROUP
 cdef const double[::1] HEIGHT = objects.HEIGHT, LENGTH = objects.LENGTH
@@ -29,5 +40,6 @@ include "motion.pxi"
 include "classes.pxi"
 include "points.pxi"
 include "freespace.pxi"
+include "pictures.pxi"
 include "images.pxi"
 include "rendering.pxi"

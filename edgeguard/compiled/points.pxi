@@ -165,7 +165,14 @@ cdef struct Projected:
     int[BLOCK] seen
 
 
-cdef void _row(Projected* o, Py_ssize_t n, const float* m, float* out):
+cdef struct Seeing:
+    # The camera: rows of the matrix to the optical frame, x, y and z; focal lengths and centre, pixels; and what
+    # bounds its view, see `pinhole_view`.
+    float[12] m
+    float fx, fy, cx, cy, left, right, cone, width, height, nearest
+
+
+cdef inline void _row(Projected* o, Py_ssize_t n, const float* m, float* out) noexcept:
     """Write one coordinate of the optical frame: `m` is its row of the matrix."""
     cdef float a = m[0], b = m[1], c = m[2], d = m[3]
     cdef Py_ssize_t i
@@ -173,17 +180,7 @@ cdef void _row(Projected* o, Py_ssize_t n, const float* m, float* out):
         out[i] = a * o.at[0][i] + b * o.at[1][i] + c * o.at[2][i] + d
 
 
-cdef int _any_ahead(const float* x, const float* z, Py_ssize_t n, float left, float right, int* seen):
-    """Write whether each point lies between the image's sides, and return whether any does."""
-    cdef Py_ssize_t i
-    cdef int found = 0
-    for i in range(n):
-        seen[i] = (x[i] > left * z[i]) & (x[i] < right * z[i])
-        found |= seen[i]
-    return found
-
-
-cdef void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, float center, float* out):
+cdef inline void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, float center, float* out) noexcept:
     cdef Py_ssize_t i
     cdef float inverse
     for i in range(n):
@@ -191,13 +188,40 @@ cdef void _pixels(const float* x, const float* z, Py_ssize_t n, float focal, flo
         out[i] = focal * x[i] * inverse + center
 
 
-cdef void _in_image(Projected* o, Py_ssize_t n, float cone, float width, float height, float nearest):
-    cdef Py_ssize_t i
-    for i in range(n):
-        o.seen[i] &= (
-            (o.z[i] > nearest) & (fabsf(o.x[i]) < cone * o.z[i]) & (fabsf(o.y[i]) < cone * o.z[i])
-            & (o.u[i] >= 0) & (o.u[i] < width) & (o.v[i] >= 0) & (o.v[i] < height)
-        )
+cdef wide _seen(const float* xyz, Py_ssize_t n, const Seeing* s, float* out, Py_ssize_t* count) noexcept:
+    """Write x, y, z, u, v of those of (n, 3) points that are in view, and how many they are.
+
+    Args:
+        out: room for one row of five more than there are points.
+    """
+    cdef Projected o
+    cdef Py_ssize_t first, i, many, k = 0
+    cdef int found
+    for first in range(0, n, BLOCK):
+        many = min(n - first, BLOCK)
+        edgeguard_by_axis(xyz + 3 * first, many, o.at[0], o.at[1], o.at[2])
+        _row(&o, many, s.m, o.x)
+        _row(&o, many, s.m + 8, o.z)
+        # Most of a sweep lies beside and behind the camera, a long run of it at a time.
+        found = 0
+        for i in range(many):
+            o.seen[i] = (o.x[i] > s.left * o.z[i]) & (o.x[i] < s.right * o.z[i])
+            found |= o.seen[i]
+        if not found:
+            continue
+        _row(&o, many, s.m + 4, o.y)
+        _pixels(o.x, o.z, many, s.fx, s.cx, o.u)
+        _pixels(o.y, o.z, many, s.fy, s.cy, o.v)
+        for i in range(many):
+            o.seen[i] &= (
+                (o.z[i] > s.nearest) & (fabsf(o.x[i]) < s.cone * o.z[i]) & (fabsf(o.y[i]) < s.cone * o.z[i])
+                & (o.u[i] >= 0) & (o.u[i] < s.width) & (o.v[i] >= 0) & (o.v[i] < s.height)
+            )
+        for i in range(many):
+            out[5 * k], out[5 * k + 1], out[5 * k + 2] = o.x[i], o.y[i], o.z[i]
+            out[5 * k + 3], out[5 * k + 4] = o.u[i], o.v[i]
+            k += o.seen[i]
+    count[0] = k
 
 
 @cython.boundscheck(False)
@@ -206,28 +230,16 @@ def pinhole_view(
     float width, float height, float nearest,
 ):
     """Do `in_view`, `pinhole` and `by_column` at once, a block of points at a time; see these."""
-    cdef Py_ssize_t i, first, count, n = 0
+    cdef Py_ssize_t i, n = 0
     cdef float[:, ::1] o = _reused(xyz.shape[0] + 1)
-    cdef float[12] m
-    cdef Projected at
+    cdef Seeing s
     for i in range(12):
-        m[i] = <float> matrix[i // 4, i % 4]
-    nearest = max(nearest, <float> 0.1)
-    for first in range(0, xyz.shape[0], BLOCK):
-        count = min(xyz.shape[0] - first, BLOCK)
-        edgeguard_by_axis(&xyz[first, 0], count, at.at[0], at.at[1], at.at[2])
-        _row(&at, count, m, at.x)
-        _row(&at, count, m + 8, at.z)
-        # Most of a sweep lies beside and behind the camera, a long run of it at a time.
-        if not _any_ahead(at.x, at.z, count, left, right, at.seen):
-            continue
-        _row(&at, count, m + 4, at.y)
-        _pixels(at.x, at.z, count, <float> k[0, 0], <float> k[0, 2], at.u)
-        _pixels(at.y, at.z, count, <float> k[1, 1], <float> k[1, 2], at.v)
-        _in_image(&at, count, cone, width, height, nearest)
-        for i in range(count):
-            o[n, 0], o[n, 1], o[n, 2], o[n, 3], o[n, 4] = at.x[i], at.y[i], at.z[i], at.u[i], at.v[i]
-            n += at.seen[i]
+        s.m[i] = <float> matrix[i // 4, i % 4]
+    s.fx, s.fy, s.cx, s.cy = <float> k[0, 0], <float> k[1, 1], <float> k[0, 2], <float> k[1, 2]
+    s.left, s.right, s.cone, s.width, s.height = left, right, cone, width, height
+    s.nearest = max(nearest, <float> 0.1)
+    if xyz.shape[0]:
+        _seen(&xyz[0, 0], xyz.shape[0], &s, &o[0, 0], &n)
     return _sorted(o, n, <Py_ssize_t> width)
 
 

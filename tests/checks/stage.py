@@ -49,6 +49,21 @@ class Thing:
         return np.array([middle - half, top, middle + half, bottom])
 
 
+def hazy(visibility_m: float, since: float = 0.0, clear_m: float = 20e3) -> Callable[[float], np.ndarray]:
+    """Give a street of dark and bright things over time, through air of some visibility from `since` on."""
+    below = np.maximum(np.arange(HEIGHT) - 175.0, 1e-3)
+    depth = np.minimum(FOCAL * CAMERA_HEIGHT / below, 80.0)[:, None, None]
+    things = np.where(np.arange(WIDTH) // 25 % 3, 140.0, 12.0)[None, :, None]
+
+    def image(t: float) -> np.ndarray:
+        through = np.exp(-np.log(20.0) / (visibility_m if t >= since else clear_m) * depth)
+        # Sensors have noise: without any, a picture is a still one.
+        seen = things + np.random.default_rng(round(10 * t)).normal(0.0, 2.0, (HEIGHT, WIDTH, 1))
+        return np.clip(np.repeat(seen * through + 205.0 * (1.0 - through), 3, 2), 0, 255).astype(np.uint8)
+
+    return image
+
+
 def drive(
     things: Sequence[Thing],
     seconds: float,

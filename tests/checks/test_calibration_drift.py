@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDrif
 from edgeguard.evidence.accumulate import NEUTRAL_SCORE
 from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
+from edgeguard.types import Frame
 from edgeguard.verdict import Cause, Level
-from tests.checks.street import late_lidar, scores, street, told, turned_lidar
+from tests.checks.street import late_lidar, painted, scores, street, told, turned_lidar
 
 
 def drift() -> CalibrationDrift:
@@ -81,3 +83,19 @@ def test_few_outlines_tell_nothing(shared: Path) -> None:
         if f.points is not None
     ]
     assert len(told(scores(drift(), few))) == 0
+
+
+def test_fog_hides_the_tops_of_things(shared: Path) -> None:
+    def foggy(bgr: np.ndarray, frame: Frame) -> np.ndarray:
+        assert frame.rig is not None
+        k, rows = frame.rig.camera.k, np.arange(len(bgr))
+        depth = np.minimum(k[1, 1] * 1.65 / np.maximum(rows - k[1, 2], 1e-3), 80.0)
+        through = np.exp(-np.log(20.0) / 80.0 * depth)[:, None, None]
+        return (bgr * through + 205.0 * (1.0 - through)).astype(np.uint8)
+
+    def down(frames: Sequence[Frame]) -> np.ndarray:
+        return np.concatenate([s.detail["bias_down_deg"] for s in scores(drift(), frames)])
+
+    off = turned_lidar(street(shared), pitch_deg=-1.8)
+    assert np.nanmedian(down(off)) == pytest.approx(1.8, abs=0.3)
+    assert np.isnan(down(painted(off, foggy))).all()

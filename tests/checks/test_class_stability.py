@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from edgeguard.types import Frame
 from edgeguard.verdict import Alarm
-from tests.checks.stage import CLASSES, Thing, alarms, drive
+from tests.checks.stage import CLASSES, Thing, alarms, drive, hazy
 
 AHEAD = Thing("car", lambda t: (0.5, 15.0))
 WALKER = Thing("person", lambda t: (-3.0 + t, 12.0), width=0.7, height=1.75, length=0.6)
@@ -35,6 +36,12 @@ def test_a_car_that_becomes_a_person_is_told_in_half_a_second() -> None:
     found = flips(called(drive([AHEAD], 3.0), lambda i: "person" if i >= 15 else "car"))
     assert found and 1.5 <= found[0][0] <= 2.0
     assert found[0][1].cause.value == "camera"
+
+
+@pytest.mark.parametrize(("visibility_m", "told"), [(20e3, True), (150.0, False)], ids=["clear", "fog"])
+def test_what_stands_in_fog_may_be_taken_for_another(visibility_m: float, told: bool) -> None:
+    frames = drive([AHEAD], 2.4, image=hazy(visibility_m))
+    assert bool(flips(called(frames, lambda i: "person" if i >= 15 else "car"))) == told
 
 
 def test_a_walker_that_becomes_a_car_is_told_whatever_its_stride() -> None:

@@ -63,3 +63,10 @@ def test_young_track_is_unobservable(age_s: float) -> None:
     builder, check = SceneBuilder(SceneSettings()), Confidence(ConfidenceSettings())
     for frame in stage.drive([_car(lambda t: 2.0)], age_s):
         assert np.isnan(check.score(builder.build(frame))[0].score).all()
+
+
+@pytest.mark.parametrize(("visibility_m", "told"), [(20e3, True), (150.0, False)], ids=["clear", "fog"])
+def test_scores_that_fog_takes_are_no_loss_of_faith(visibility_m: float, told: bool) -> None:
+    fading = _car(lambda t: 2.4 if t < 2.0 else 0.1)
+    found = stage.alarms(stage.drive([fading], 3.6, image=stage.hazy(visibility_m)))
+    assert ("confidence" in stage.by(found)) == told

@@ -114,3 +114,21 @@ def test_boxes_that_a_network_sees_in_nothing_but_noise_are_no_claims(light: flo
         scene = builder.build(replace(frame, image=Image(frame.stamp_ns, "camera_optical", grainy)))
         last = np.array([check.score(scene)[0].score for check in checks])
     assert (last > 2.0).all() if told else np.isnan(last).all()
+
+
+@pytest.mark.parametrize(
+    ("light", "sure", "told"), [(120.0, 0.62, True), (20.0, 0.62, False), (20.0, 0.98, True)]
+)
+def test_in_the_dark_a_network_that_is_not_sure_claims_nothing(light: float, sure: float, told: bool) -> None:
+    phantom = Body(lambda t: (0.0, 10.0), solid=False)
+    rng = np.random.default_rng(0)
+    builder, check = SceneBuilder(SceneSettings()), FreeSpace(FreeSpaceSettings())
+    stripes = light * np.where(np.arange(WIDTH) // 12 % 2, 1.6, 0.5)[None, :, None]
+    for frame in drive([phantom], 0.4):
+        assert frame.detections is not None
+        street = np.clip(rng.normal(stripes, 1.0, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+        boxes = replace(frame.detections, score=np.full(len(frame.detections.score), sure, np.float32))
+        image = Image(frame.stamp_ns, "camera_optical", street)
+        scene = builder.build(replace(frame, image=image, detections=boxes))
+        last = check.score(scene)[0].score
+    assert ((last > 7.0) if told else (last < 1.0)).all()

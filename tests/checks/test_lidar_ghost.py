@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stage import hazy
 from sweeps import CAMERA_HEIGHT, LIDAR_HEIGHT, Body, Edit, alarms, by, drive, kitti, rain, spoofed
 
 from edgeguard.checks.lidar_ghost import LidarGhost, LidarGhostSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
-from edgeguard.types import Detections3D
+from edgeguard.types import Detections3D, Image
 from edgeguard.verdict import Cause
 
 ONSET_S = 1.0
@@ -38,6 +39,18 @@ def test_a_ghost_on_open_road_is_alarmed_at_once(arriving: float) -> None:
     first, alarm = next((t, a) for t, a in found if a.check == "lidar_ghost")
     assert ONSET_S <= first <= ONSET_S + 0.5 and alarm.cause is Cause.LIDAR
     assert "open road" in alarm.reason
+
+
+@pytest.mark.parametrize(("visibility_m", "told"), [(20e3, True), (150.0, False)], ids=["clear", "fog"])
+def test_in_fog_the_cameras_silence_does_not_accuse(visibility_m: float, told: bool) -> None:
+    air = hazy(visibility_m)
+    frames = [
+        replace(f, image=Image(f.stamp_ns, "camera_optical", air(0.1 * i)))
+        for i, f in enumerate(drive([PARKED, LEAD], 1.5, ghost(-1.2, 14.0)))
+    ]
+    builder, check = SceneBuilder(SceneSettings()), LidarGhost(LidarGhostSettings())
+    found = np.concatenate([s.score for f in frames for s in check.score(builder.build(f))])
+    assert (np.nan_to_num(found).max() > 5.0) == told
 
 
 def test_what_stands_up_in_the_open_for_both_sensors_at_once_came_from_nowhere() -> None:

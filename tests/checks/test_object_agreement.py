@@ -17,7 +17,7 @@ from edgeguard.replay import replay as replay_bag
 from edgeguard.types import EgoMotion, Frame
 from edgeguard.verdict import Alarm, Cause, SubjectKind
 from tests.checks import sweeps
-from tests.checks.stage import START_NS, Thing, alarms, drive
+from tests.checks.stage import START_NS, Thing, alarms, drive, hazy
 
 AHEAD = Thing("car", lambda t: (0.5, 15.0))
 ONSET_S = 2.0
@@ -54,6 +54,22 @@ def test_what_both_hold_is_no_disagreement() -> None:
 
 def test_a_car_that_the_camera_loses_in_plain_view() -> None:
     assert first(drive([seen_until(ONSET_S, AHEAD)], 3.0), SubjectKind.LIDAR_OBJECT) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("image", "told"), [(hazy(20e3), True), (hazy(150.0), False), (hazy(150.0, since=ONSET_S), True)],
+    ids=["clear", "fog", "lamp"],
+)  # fmt: skip
+def test_a_car_that_the_camera_loses_in_fog_is_no_disagreement(
+    image: Callable[[float], np.ndarray], told: bool
+) -> None:
+    lost = seen_until(ONSET_S, AHEAD)
+    assert (first(drive([lost], 3.0, image=image), SubjectKind.LIDAR_OBJECT) <= 0.5) == told
+
+
+def test_what_lidar_loses_in_fog_is_told() -> None:
+    """The camera sees it, so the air does not hide it."""
+    assert first(lidar_loses(drive([AHEAD], 3.0, image=hazy(150.0)), 0), SubjectKind.TRACK) <= 0.5
 
 
 def test_a_car_that_lidar_loses_in_plain_view() -> None:

@@ -27,19 +27,37 @@ def test_what_a_picture_shows_is_that_of_its_blocks_and_pixels(seed: int) -> Non
     assert extreme == np.mean((pixels < 5) | (pixels > 250))
 
 
+@given(seeds, st.integers(16, 45), st.integers(16, 45))
+def test_a_halved_picture_is_opencvs(seed: int, rows: int, columns: int) -> None:
+    bgr = np.random.default_rng(seed).integers(0, 256, (rows, columns + 3, 3), np.uint8)[:, :columns]
+    h, w = rows // 2, columns // 2
+    half = cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA)
+    gray, colours = loops.halved(bgr, 4)
+    np.testing.assert_array_equal(gray, half[..., 1])
+    h, w = h // 8 * 4, w // 8 * 4
+    quarter = cv2.resize(half[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA).astype(np.int16)
+    np.testing.assert_array_equal(colours, [quarter[..., c] - quarter[..., 1] for c in (2, 0)])
+
+
 @given(seeds)
 def test_colour_cells_are_opencvs_laplacian(seed: int) -> None:
-    bgr = np.random.default_rng(seed).integers(0, 256, (18, 22, 3), np.uint8)
-    part = bgr[:16, :20].astype(np.int16)
-    total = np.zeros((16, 20))
-    for colour in (0, 2):
-        total += np.abs(cv2.Laplacian(part[..., colour] - part[..., 1], cv2.CV_16S))
+    colours = np.random.default_rng(seed).integers(-255, 256, (2, 18, 22), np.int16)
+    total = sum(np.abs(cv2.Laplacian(c, cv2.CV_16S)) for c in colours[:, :16, :20])
     wanted = total.reshape(4, 4, 5, 4).mean(axis=(1, 3))
-    np.testing.assert_allclose(loops.colour_cells(bgr, 4), wanted, rtol=1e-5)
+    np.testing.assert_allclose(loops.colour_cells(colours, 4), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_the_strongest_colours_do_not_overflow(size: int) -> None:
+    colours = np.full((2, 16, 16), 255, np.int16)
+    colours[:, ::2, ::2] = colours[:, 1::2, 1::2] = -255
+    assert (loops.colour_cells(colours, size) == 2 * 8 * 255).all()
 
 
 def test_pictures_too_small_for_a_cell_have_none() -> None:
-    assert loops.colour_cells(np.zeros((3, 9, 3), np.uint8), 4).shape == (0, 2)
+    assert loops.halved(np.zeros((1, 9, 3), np.uint8), 4)[0].shape == (0, 4)
+    assert loops.halved(np.zeros((9, 9, 3), np.uint8), 4)[1].shape == (2, 0, 0)
+    assert loops.colour_cells(np.zeros((2, 3, 9), np.int16), 4).shape == (0, 2)
     assert loops.content(np.zeros((3, 9), np.uint8), 8, 1.0, 5, 250) == (0.0, 0.0, 1.0)
 
 

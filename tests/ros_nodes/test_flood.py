@@ -7,6 +7,8 @@ from pathlib import Path
 
 GROWTH_MB = 200
 """What a monitor may hold more after some more of the flood: a few pictures of 25 MB."""
+BUDGET_MS = 60.0
+"""Less than the flood takes on any machine: how much comes through is the machine's to say."""
 
 
 def test_a_flood_shortens_coverage_and_not_the_promise(street: Path, tmp_path: Path) -> None:
@@ -14,7 +16,7 @@ def test_a_flood_shortens_coverage_and_not_the_promise(street: Path, tmp_path: P
     from tests.ros_nodes.live import value
 
     with ExitStack() as stack:
-        drive = Drive(street, tmp_path, stack, deadline__latency_budget_ms=200.0)
+        drive = Drive(street, tmp_path, stack, deadline__latency_budget_ms=BUDGET_MS)
         drive.runs()
         for command in ("camera flood", "lidar flood", "radar flood", "lidar_detections flood", "rate 60"):
             drive.tell(command)
