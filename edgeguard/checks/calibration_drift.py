@@ -45,8 +45,10 @@ _REACH = 8
 # An outline is a line: a step or two beside it, its gradient is gone.
 _BESIDE = 3
 _NOISE_DEG = 0.25
-# What a mount is off is known after, and remembered for.
-_LEAST_USUAL_S, _USUAL_S = 1.5, 10.0
+# How far what a sound mount is off seems to wander as outlines come and go: twice the worst seen.
+_WANDER_DEG = 0.4
+# What a mount is off is known after, and remembered for; unknown for so long, it is another view's.
+_LEAST_USUAL_S, _USUAL_S, _LOST_S = 1.5, 10.0, 0.5
 # By so much the sensors' stamps may lag behind one another (see `sync`): in a turn, an angle.
 _LAG_S = 0.05
 # A rim lies in its cell, not on the cell's upper border: the top row of returns lies below it, but the body
@@ -165,20 +167,22 @@ class _Usual:
     """What one axis was off over the last seconds."""
 
     def __init__(self) -> None:
-        self._deg, self._known_s = 0.0, 0.0
+        self._deg, self._known_s, self._unknown_s = 0.0, 0.0, 0.0
 
     def change(self, deg: float, dt_s: float, turn_deg_s: float) -> float:
         """Return the surprisal of a bias, nats, given what it usually is, and take it in."""
-        if deg != deg or dt_s <= 0:
-            return deg * 0.0
-        surprise = 0.0
+        if deg != deg:
+            self._unknown_s += dt_s
+            return deg
+        if self._unknown_s > _LOST_S:
+            self._known_s = 0.0
+        self._unknown_s, surprise = 0.0, 0.0
         if self._known_s >= _LEAST_USUAL_S:
-            # Both are known as well as one can be told.
-            sigma = math.hypot(_NOISE_DEG, _NOISE_DEG, _LAG_S * turn_deg_s)
-            surprise = 0.5 * ((deg - self._deg) / sigma) ** 2
+            surprise = 0.5 * ((deg - self._deg) / math.hypot(_WANDER_DEG, _LAG_S * turn_deg_s)) ** 2
         self._known_s = min(self._known_s + dt_s, _USUAL_S)
         # What is off teaches slowly: it is not what was usual.
-        self._deg += dt_s / (self._known_s if surprise < 1.0 else _USUAL_S) * (deg - self._deg)
+        pace_s = self._known_s if surprise < 1.0 else _USUAL_S
+        self._deg += dt_s / max(pace_s, dt_s, 1e-3) * (deg - self._deg)
         return surprise
 
 
