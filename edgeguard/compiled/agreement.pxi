@@ -52,7 +52,7 @@ def tracks_lidar_misses(
     cdef double max_range = settings.max_range_m, border = settings.edge_px, dt = scene.dt_s
     cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0)
     cdef Py_ssize_t n = slot.shape[0], i, j, k, s
-    table, missing = np.full((4, n), NAN), np.zeros(n, bool)
+    table, missing = nans((4, n)), np.zeros(n, bool)
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] misses = missing.view(np.uint8)
     cdef double held_s, z, clear, short, rare, off
@@ -240,7 +240,7 @@ def objects_camera_misses(
     cdef double dt = scene.dt_s, keep = exp(-dt), keep_lapses = exp(-dt / 2.0)
     cdef double width = scene.image_size[0] if scene.image_size else 0.0, focal = scene.rig.camera.focal
     cdef Py_ssize_t m = slot.shape[0], i, j, s
-    table, both = np.full((2, m), NAN), np.zeros(m, bool)
+    table, both = nans((2, m)), np.zeros(m, bool)
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] was_held = both.view(np.uint8)
     cdef double clear, short, left, rare, overlap, mixed

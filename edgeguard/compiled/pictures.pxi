@@ -123,7 +123,7 @@ cdef wide _laplacian(const short* above, const short* here, const short* below, 
 
 
 @cython.boundscheck(False)
-def colour_cells(const short[:, :, ::1] colours, Py_ssize_t size):
+cpdef colour_cells(const short[:, :, ::1] colours, Py_ssize_t size):
     """Return (rows, columns) float32 mean absolute Laplacian of R−G plus that of B−G per whole cell.
 
     Args:
