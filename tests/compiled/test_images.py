@@ -27,6 +27,24 @@ def test_what_a_picture_shows_is_that_of_its_blocks_and_pixels(seed: int) -> Non
     assert extreme == np.mean((pixels < 5) | (pixels > 250))
 
 
+@given(seeds)
+def test_grey_values_are_ranked_as_numpy_ranks_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    high, (rows, columns) = rng.choice([3, 256]), rng.integers(1, 12, 2)
+    pixels = rng.integers(0, high, (rows, 3 * columns), np.uint8)[:, ::3]
+    rank, first = int(rng.integers(columns)), int(rng.integers(rows))
+    wanted = np.sort(pixels, axis=1)[first:, rank]
+    np.testing.assert_array_equal(loops.row_ranks(pixels, first, rank), wanted)
+    assert loops.middle_grey(pixels) == np.median(pixels)
+
+
+def test_no_rank_is_looked_up_beyond_a_picture() -> None:
+    assert np.isnan(loops.middle_grey(np.zeros((0, 4), np.uint8)))
+    for first, rank in ((0, 4), (0, -1), (3, 0)):
+        with pytest.raises(ValueError, match="in 2 x 4 pixels"):
+            loops.row_ranks(np.zeros((2, 4), np.uint8), first, rank)
+
+
 @given(seeds, st.integers(16, 45), st.integers(16, 45))
 def test_a_halved_picture_is_opencvs(seed: int, rows: int, columns: int) -> None:
     bgr = np.random.default_rng(seed).integers(0, 256, (rows, columns + 3, 3), np.uint8)[:, :columns]
