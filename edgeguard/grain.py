@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeguard.arrays import clamp, median
+from edgeguard.arrays import clamp
+from edgeguard.compiled import loops
 from edgeguard.tracking.camera import Tracks
 from edgeguard.types import F64, U8, Image
 
@@ -84,7 +85,7 @@ def believed(image: Image | None, xyxy: F64, confidence: F64, surer: tuple[float
     """
     if image is None:
         return np.ones(len(xyxy))
-    dark = (_DIM - float(median(image.bgr[::4, ::4, 1].ravel()))) / (_DIM - _DARK)
+    dark = (_DIM - loops.middle_grey(image.bgr[::4, ::4, 1])) / (_DIM - _DARK)
     if dark <= 0.0:
         return np.ones(len(xyxy))
     contrast = np.array([_contrast(_inside(image, box)) for box in xyxy])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -309,7 +310,7 @@ class Monitor:
             if scores.is_dark and self._evidence.is_quiet(check.name, scores.kind):
                 unobservable += n  # as most of the time where a sensor is not fitted
                 continue
-            standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
+            standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s, scene)
             dark = standing.dark
             if standing.alarms:
                 raised = np.flatnonzero(standing.raised)
@@ -318,7 +319,7 @@ class Monitor:
             failed += standing.alarms
             unobservable += dark
             passed += n - standing.alarms - dark
-        return Coverage(passed, failed, unobservable)
+        return _coverage(passed, failed, unobservable)
 
     def _grounds(self, check: Check, scores: Scores, i: int) -> _Grounds:
         """What an alarm rests on: while evidence only fades, what last raised it, not what is seen now."""
@@ -352,6 +353,11 @@ class Monitor:
             threshold=standing.threshold,
             onset_ns=int(standing.onset_ns[i]),
         )
+
+
+_coverage = functools.lru_cache(maxsize=4096)(
+    Coverage
+)  # one for each check on each frame, and mostly the same
 
 
 def _place(scene: Scene, scores: Scores, i: int) -> _Place:

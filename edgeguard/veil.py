@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeguard.arrays import clamp
+from edgeguard.compiled import loops
 from edgeguard.types import F64, U8
 
 # One in so many of a row is taken for a black thing.
@@ -28,8 +29,9 @@ _GATHERS = 0.05
 def airlight(pixels: U8) -> F64:
     """Return (H,) the most that the air's light can be in each row of a picture, as a share of full scale."""
     k, horizon = pixels.shape[1] // _BLACK, int(_HORIZON * len(pixels))
-    black = np.partition(pixels, k, axis=1)[:, k] / 255.0
-    black[: horizon + 1] = black[horizon]
+    black = np.empty(len(pixels))
+    black[horizon:] = loops.row_ranks(pixels, horizon, k) / 255.0
+    black[:horizon] = black[horizon]
     out: F64 = np.minimum.accumulate(black)
     return out
 
@@ -72,4 +74,5 @@ def clear_of(light: F64 | None, at: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def excuse(surprise: F64, share: F64) -> None:
     """Take from (N,) surprisals, nats, the (N,) shares that the air excuses; NaN where that is all of it."""
-    surprise *= np.where(share < 1.0, 1.0 - share, np.nan)
+    if share.any():
+        surprise *= np.where(share < 1.0, 1.0 - share, np.nan)

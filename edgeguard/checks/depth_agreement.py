@@ -16,6 +16,7 @@ from pydantic import Field
 
 from edgeguard import objects
 from edgeguard.checks.base import Scores
+from edgeguard.compiled import loops
 from edgeguard.config import Settings
 from edgeguard.scene import Scene
 from edgeguard.types import F64, Channel
@@ -57,20 +58,12 @@ class DepthAgreement:
         t, support = scene.tracks, scene.support
         if support is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        s = self.settings
-        told = t.matched & scene.asserted & objects.SOLID[t.label] & ~scene.truncated & (scene.hidden < 0.2)
-        told &= (scene.foot_hidden < 0.3) & (t.height >= s.min_height_px)
-        told &= support.total >= np.maximum(s.min_points, s.min_share * support.expected)
-        told &= support.foreground <= s.max_range_m
-        ratio = np.log(support.size_range) - np.log(support.foreground)
-        sigma = np.hypot(_SIGMA[t.label], s.box_noise)
-        z = ratio / sigma
-        surprise = 0.5 * z**2
+        surprise, z = loops.depth_surprisal(scene, support, _SIGMA, self.settings)
         return [
             Scores(
                 SubjectKind.TRACK,
                 t.id,
-                np.where(told, surprise, np.nan),
+                surprise,
                 (Cause.CAMERA,) * len(t),
                 {"size_range_m": support.size_range, "lidar_range_m": support.foreground, "sigma": z},
             )

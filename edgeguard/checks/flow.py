@@ -20,6 +20,7 @@ Source: AdvIT (Xiao et al., ICCV 2019) for flow as a witness; planar parallax (I
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -114,7 +115,7 @@ class Flow:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
         flow, good = _sparse_flow(_as_exposed(last, gray), gray, t.xyxy[row])
         inside = good & _INSIDE
-        enough = np.count_nonzero(inside, axis=1) >= s.min_points
+        enough = inside.sum(axis=1, dtype=np.intp) >= s.min_points
         if not enough.all():
             row, before, flow, good, inside = (x[enough] for x in (row, before, flow, good, inside))
         self._add(scene, row, flow, good, inside, before)
@@ -123,14 +124,11 @@ class Flow:
     def _add(self, scene: Scene, row: NDArray[np.intp], flow: F64, good: U8, inside: U8, before: F64) -> None:
         """Let the memory fade and add this frame's flow of the tracks in `row`; of others, forget all."""
         t = scene.tracks
-        slot, now = t.slot[row], t.xyxy[row]
-        state = self._state[slot]
-        state[:, :5] *= np.exp(-scene.dt_s / self.settings.memory_s)
-        state[:, :2] += loops.slips(now, before, flow, inside, _BODY_SHARE)
-        state[:, 2:5] += loops.growth(now, flow, good, _GRID, _INSIDE, _OUTLIER, _MIN_RING)
-        state[:, 5] += scene.dt_s
-        self._state[t.slot] = 0.0
-        self._state[slot] = state
+        now = t.xyxy[row]
+        moved = loops.slips(now, before, flow, inside, _BODY_SHARE)
+        grown = loops.growth(now, flow, good, _GRID, _INSIDE, _OUTLIER, _MIN_RING)
+        keep = math.exp(-scene.dt_s / self.settings.memory_s)
+        loops.remember_flow(self._state, t.slot, row, moved, grown, keep, scene.dt_s)
 
     def _scores(self, scene: Scene, row: NDArray[np.intp]) -> Scores:
         t, s = scene.tracks, self.settings

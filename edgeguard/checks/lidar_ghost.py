@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -234,13 +233,10 @@ def _was_empty(scene: Scene, occupied: tuple[U8, U8 | None] | None, xyz: F32, pa
     if occupied is None or occupied[1] is None:
         return False
     cell = scene.settings.lidar.cell_m
-    reach = 2 * round(_STEP_M / cell) + 1
-    before = cv2.dilate(occupied[1], np.ones((reach, reach), np.uint8))
     # What stands still lay farther ahead by what the vehicle has driven since.
     column = ((xyz[:, 0] + 40.0) / cell).astype(np.intp)
     row = ((xyz[:, 2] + scene.own_speed_mps * passed_s) / cell).astype(np.intp)
-    inside = (column >= 0) & (column < before.shape[0]) & (row >= 0) & (row < before.shape[1])
-    held = int(np.count_nonzero(before[column[inside], row[inside]]))
+    held = loops.near_occupied(occupied[1], column, row, round(_STEP_M / cell))
     return held <= _MOSTLY_EMPTY * len(xyz)
 
 

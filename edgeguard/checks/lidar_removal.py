@@ -132,7 +132,7 @@ class LidarRemoval:
     def _find(self, scene: Scene, now: Sight, usual: F32) -> _Hole:
         """Return the strangest hole in the corridor of a new sweep, and remember which have opened."""
         assert scene.rig is not None and scene.ground is not None
-        s, k, (a, b, c) = self.settings, scene.rig.camera.k, scene.ground.plane
+        s, k, (_, b, c) = self.settings, scene.rig.camera.k, scene.ground.plane
         # Rows whose directions meet the road within range.
         drop = b + c / (1.5 * s.max_range_m)
         first = max(math.ceil((k[1, 2] + drop * k[1, 1]) / CELL_PX - 0.5), 0)
@@ -149,14 +149,9 @@ class LidarRemoval:
         _, label, stats, _ = cv2.connectedComponentsWithStats(empty[first:], connectivity=4)
         before, opened_now = before[first:], self._opened[first:]
         was_open = was_open if was_open is None else was_open[first:]
-        x, y, w, h, cells = (stats[1:].T).astype(np.float64)
-        y += first
-        ray = ((y + h + _RIM) * CELL_PX - k[1, 2]) / k[1, 1] - b
-        ray -= a * ((x + w / 2) * CELL_PX - k[0, 2]) / k[0, 0]
-        range_m = c / np.maximum(ray, 1e-3)
-        metre = range_m / k[0, 0] * CELL_PX
-        width_m, height_m = cells / h * metre, h * metre
-        lateral_m = (x + w / 2 - k[0, 2] / CELL_PX) * metre
+        width_m, height_m, range_m, lateral_m = loops.hole_sizes(
+            np.asarray(stats[1:], np.int32), first, CELL_PX, _RIM, k, scene.ground.plane
+        )
         large = (np.minimum(width_m, height_m) >= s.min_size_m) & (range_m <= s.max_range_m)
         best = _Hole()
         for i in np.flatnonzero(large & (np.abs(lateral_m) <= s.corridor_half_width_m)):

@@ -20,10 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 from pydantic import Field
 
-from edgeguard.arrays import clamp
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
@@ -73,24 +71,12 @@ class PatchSaliency:
         """Nothing is remembered: one picture tells."""
 
     def score(self, scene: Scene) -> list[Scores]:
-        t, colours, s = scene.tracks, scene.colours, self.settings
+        t, colours = scene.tracks, scene.colours
         if colours is None:
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        told = t.matched & scene.asserted & (t.height >= s.min_height_px) & (scene.hidden < 0.3)
-        rows = np.flatnonzero(told)
-        rows = rows[np.argsort(-t.height[rows], kind="stable")[: s.max_tracks]]
-        energy, ratio, surprise = (np.full(len(t), np.nan) for _ in range(3))
-        if len(rows):
-            cells = loops.colour_cells(colours, COLOUR_CELL)
-            usual = loops.outside(cells, t.xyxy[scene.asserted], _CELL_PX)
-            middle = float(usual[len(usual) // 2]) if len(usual) >= 100 else 0.0
-            if middle >= s.min_colour:
-                level = loops.patch_energy(cells, t.xyxy[rows], _CELL_PX, s.share, _MIN_CELLS)
-                rarer = len(usual) - usual.searchsorted(level.astype(np.float32))
-                # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
-                nats = np.log(s.share * (len(usual) + 1) / (rarer + 1))
-                surprise[rows] = np.where(np.isnan(level), np.nan, clamp(nats, 0.0, _MAX_SURPRISE))
-                energy[rows], ratio[rows] = level, level / middle
+        surprise, energy, ratio = loops.patch_surprisal(
+            scene, colours, COLOUR_CELL, _CELL_PX, _MIN_CELLS, _MAX_SURPRISE, self.settings
+        )
         return [
             Scores(
                 SubjectKind.TRACK,

@@ -49,7 +49,7 @@ def bodies_camera_lost(scene, pairing, double[:, ::1] bodies, double[:, ::1] hab
     cdef double focal = scene.rig.camera.focal, dt = scene.dt_s, asserted = scene.settings.asserted_confidence
     cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0), follow = 1.0 - exp(-dt / 0.5)
     cdef Py_ssize_t n = slot.shape[0], i, s
-    lost = np.full(n, NAN)
+    lost = nans(n)
     cdef double[::1] o = lost
     cdef double usual, range_m, height_m, usual_m, alone
     cdef bint faint, known

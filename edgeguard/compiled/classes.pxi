@@ -35,7 +35,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     cdef double min_detections = settings.min_detections, keep = exp(-dt / memory_s), follow = 1.0 - exp(-dt / 0.3)
     cdef double min_height = settings.min_height_px
     cdef Py_ssize_t n = slot.shape[0], groups = counts.shape[1], i, s, g, h, group
-    table = np.full((4, n), NAN)
+    table = nans((4, n))
     cdef double[:, ::1] out = table
     cdef double shape, usual, total, share, mass, entropy
     cdef bint own, flipped
@@ -143,7 +143,7 @@ def unlike_class(
     cdef double own_speed = settings.own_speed_mps, own_turn = settings.own_turn_rad_s
     cdef double[3] carried
     cdef Py_ssize_t n = slot.shape[0], i, s, mode
-    table = np.full((7, n), NAN)
+    table = nans((7, n))
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] fresh = np.zeros(n, np.uint8)
     cdef double w, h, z, off, worst, ahead, nearer, across, along, off_across, off_along
@@ -289,7 +289,7 @@ def lost_faith(scene, double[:, ::1] memory, const double[::1] scale, settings):
     cdef double min_age = settings.min_age_s, memory_s = settings.memory_s, per_log_height = settings.per_log_height
     cdef double follow = 1.0 - exp(-dt / <double>settings.window_s), most = log(SATURATED / (1.0 - SATURATED))
     cdef Py_ssize_t n = slot.shape[0], i, s, known = 0
-    table = np.full((4, n), NAN)
+    table = nans((4, n))
     cdef double[:, ::1] out = table
     cdef double[::1] falls = np.empty(n)
     cdef double logit, by_size, fall, known_s, common = 0.0

@@ -117,7 +117,7 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
     cdef double tolerance = lidar.ground_tolerance_m, slope = lidar.ground_slope
     cdef Py_ssize_t[::1] index = np.empty(u.shape[0], np.intp)
     cdef Py_ssize_t n = slot.shape[0], i, s
-    table = np.full((5, n), NAN)
+    table = nans((5, n))
     cdef double[:, ::1] out = table
     cdef double stands, w, h, x0, y0, x1, y1, width, share, rays, least, body_m
     cdef (double, double, double) anew

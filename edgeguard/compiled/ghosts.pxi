@@ -99,7 +99,7 @@ def ghost_surprisal(
     cdef const unsigned char[:] looked = flags(told), part = flags(grew)
     cdef bint blind = scene.frame.detections is None, known, together
     cdef Py_ssize_t m = slot.shape[0], i, s
-    table, both = np.full((3, m), NAN), np.zeros(m, bool)
+    table, both = nans((3, m)), np.zeros(m, bool)
     cdef double[:, ::1] o = table
     cdef unsigned char[::1] at_once = both.view(np.uint8)
     cdef double born, rush, change

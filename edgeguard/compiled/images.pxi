@@ -465,7 +465,36 @@ def flow_surprisal(
 
 
 @cython.boundscheck(False)
-def patch_energy(const float[:, :] cells, const double[:, :] boxes, double cell_px, double share, Py_ssize_t least):
+def remember_flow(
+    double[:, ::1] state, const Py_ssize_t[:] slots, const Py_ssize_t[:] rows, const double[:, :] moved,
+    const double[:, :] grown, double keep, double dt,
+):
+    """Add a frame's flow to the memory of the tracks in whose boxes it was seen; forget that of all others.
+
+    Args:
+        state: (capacity, 6) slip, growth and, last, time known, s; written.
+        slots: (N,) of all tracks.
+        rows: (K,) of these, in whose boxes flow was seen.
+        moved, grown: (K, 2) and (K, 3) from `slips` and `growth`.
+        keep: share of the memory that is left after the time since the frame before, `dt`, s.
+    """
+    cdef double[:, ::1] now = np.empty((rows.shape[0], 6))
+    cdef Py_ssize_t i, a, s
+    for i in range(rows.shape[0]):
+        s = slots[rows[i]]
+        for a in range(5):
+            now[i, a] = state[s, a] * keep + (moved[i, a] if a < 2 else grown[i, a - 2])
+        now[i, 5] = state[s, 5] + dt
+    for i in range(slots.shape[0]):
+        for a in range(6):
+            state[slots[i], a] = 0.0
+    for i in range(rows.shape[0]):
+        for a in range(6):
+            state[slots[rows[i]], a] = now[i, a]
+
+
+@cython.boundscheck(False)
+cpdef patch_energy(const float[:, :] cells, const double[:, :] boxes, double cell_px, double share, Py_ssize_t least):
     """Return (N,) what the strongest `share` of the cells wholly inside each box reach; NaN of fewer than `least`.
 
     Args:
@@ -492,6 +521,82 @@ def patch_energy(const float[:, :] cells, const double[:, :] boxes, double cell_
             rank = <Py_ssize_t> ceil(share * count)
             o[i] = v[count - 1 - min(rank, count - 1)]
     return out
+
+
+cdef wide _count_from(const float* x, Py_ssize_t n, float least, int* count) noexcept:
+    cdef Py_ssize_t i
+    cdef int c = 0
+    for i in range(n):
+        c += x[i] >= least
+    count[0] = c
+
+
+@cython.boundscheck(False)
+def patch_surprisal(
+    scene, colours, Py_ssize_t cell, double cell_px, Py_ssize_t least, double most, settings
+):
+    """Judge how strongly hue changes inside tracks (see `edgeguard.checks.patch_saliency`).
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks.
+        colours, cell: see `colour_cells`.
+        cell_px: side of a cell in the image, pixels.
+        least: cells wholly inside a box that it needs.
+        most: surprisal at most, nats.
+        settings: `edgeguard.checks.patch_saliency.PatchSaliencySettings`.
+
+    Returns:
+        (3, N) surprisal, nats; energy of the strongest cells; its ratio to the scene's.
+    """
+    t = scene.tracks
+    cdef const double[:, :] box = t.xyxy
+    cdef const double[:] hidden = scene.hidden
+    cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted)
+    cdef double min_height = settings.min_height_px, share = settings.share, middle = 0.0
+    cdef Py_ssize_t n = box.shape[0], max_tracks = settings.max_tracks, i, j, k, count, taller, chosen = 0
+    rows = np.empty(n, np.intp)
+    cdef Py_ssize_t[::1] row = rows
+    cdef unsigned char[::1] told = np.empty(n, np.uint8)
+    cdef const float[::1] usual
+    cdef const double[::1] level
+    cdef int reached
+    table = nans((3, n))
+    cdef double[:, ::1] out = table
+    for i in range(n):
+        told[i] = matched[i] and asserted[i] and box[i, 3] - box[i, 1] >= min_height and hidden[i] < 0.3
+    for i in range(n):
+        if not told[i]:
+            continue
+        taller = 0
+        for j in range(n):
+            taller += told[j] and (
+                box[j, 3] - box[j, 1] > box[i, 3] - box[i, 1]
+                or (box[j, 3] - box[j, 1] == box[i, 3] - box[i, 1] and j < i)
+            )
+        if taller < max_tracks:
+            row[chosen] = i
+            chosen += 1
+    if chosen == 0:
+        return table
+    cells = colour_cells(colours, cell)
+    scenery = outside(cells, t.xyxy[scene.asserted], cell_px)
+    count = len(scenery)
+    if count >= 100:
+        scenery.partition(count // 2)
+        middle = scenery[count // 2]
+    if not middle >= settings.min_colour:
+        return table
+    usual, level = scenery, patch_energy(cells, t.xyxy[rows[:chosen]], cell_px, share, least)
+    for k in range(chosen):
+        if level[k] != level[k]:
+            continue
+        i, reached = row[k], 0
+        if count:
+            _count_from(&usual[0], count, <float> level[k], &reached)
+        # What a share of the box reaches is by choice that much rarer than a cell picked blindly.
+        out[0, i] = clamped(log(share * (count + 1) / (reached + 1.0)), 0.0, most)
+        out[1, i], out[2, i] = level[k], level[k] / middle
+    return table
 
 
 @cython.boundscheck(False)
@@ -529,8 +634,8 @@ def alignment(const float[:, ::1] picture, const long long[:, :] at, const long 
 
 
 @cython.boundscheck(False)
-def outside(const float[:, :] cells, const double[:, :] boxes, double cell_px):
-    """Return, ascending, the cells that no box touches.
+cpdef outside(const float[:, :] cells, const double[:, :] boxes, double cell_px):
+    """Return the cells that no box touches, by row.
 
     Args:
         cells: (R, C) square cells of the image.
@@ -550,9 +655,7 @@ def outside(const float[:, :] cells, const double[:, :] boxes, double cell_px):
         for b in range(columns):
             o[n] = cells[a, b]
             n += not t[a, b]
-    free = free[:n]
-    free.sort()
-    return free
+    return free[:n]
 
 
 cdef inline Py_ssize_t _first_cell(double at, Py_ssize_t count):

@@ -7,6 +7,7 @@ from libc.math cimport (
     INFINITY, NAN, ceil, erfc, exp, fabs, fabsf, floor, fmax, fmin, hypot, isfinite, isnan, log, log1p, pow, rint, sqrt,
 )
 from libc.stdlib cimport abs
+from libc.string cimport memset
 
 from edgeguard import objects
 

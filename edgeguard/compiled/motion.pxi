@@ -36,7 +36,7 @@ def leaps(scene, const double[:, ::1] spread, double tail):
     cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), cut = flags(scene.truncated)
     cdef double focal = NAN if rig is None else rig.camera.focal, dt = larger(scene.dt_s, 0.02), off
     cdef Py_ssize_t n = label.shape[0], i, a, known = 0
-    table = np.full((3, n), NAN)
+    table = nans((3, n))
     cdef double[:, ::1] out = table
     cdef double[::1] shift = np.empty(n)
     cdef unsigned char[::1] told = np.zeros(n, np.uint8)
@@ -93,7 +93,7 @@ def births_and_deaths(scene, bint settled, double[:, ::1] memory, settings):
     cdef double from_s = settings.held_s, size
     cdef Py_ssize_t n = slot.shape[0], i, s
     cdef bint in_open, rigid, firm
-    surprise = np.full(n, NAN)
+    surprise = nans(n)
     cdef double[::1] out = surprise
     for i in range(n):
         s, rigid = slot[i], RIGID[label[i]]
@@ -143,7 +143,7 @@ def growth_against_closing(scene, double[:, ::1] lines, double[:, ::1] memory, s
     cdef double tail = settings.tail, speed = NAN if own is None else own[0][2]
     cdef bint straight = own is None or np.linalg.norm(own[1]) <= settings.max_turn_rad_s
     cdef Py_ssize_t n = slot.shape[0], i, s
-    table = np.full((5, n), NAN)
+    table = nans((5, n))
     cdef double[:, ::1] out = table
     cdef double near, last, height, growth, closing, sigma
     cdef bint measured, clear, good
@@ -183,7 +183,7 @@ def growth_against_closing(scene, double[:, ::1] lines, double[:, ::1] memory, s
 cdef const double[:] _faces(scene):
     """Return (N,) range of each track's nearest face as LiDAR measured it, metres; NaN where it did not."""
     t, pairing, seen, support = scene.tracks, scene.pairing, scene.objects, scene.support
-    near = np.full(len(t.id), NAN)
+    near = nans(len(t.id))
     cdef double[::1] o = near
     cdef const long long[:] object_of
     cdef const double[:, :] center, size

@@ -10,6 +10,13 @@ cdef inline double smaller(double a, double b):
     return a if a <= b or a != a else b
 
 
+cdef nans(shape):
+    """Return an array of NaN; `np.full` takes three times as long for a small one."""
+    out = np.empty(shape)
+    out.fill(NAN)
+    return out
+
+
 cdef inline double area_of(const double[:, :] a, Py_ssize_t i):
     return larger(a[i, 2] - a[i, 0], 0.0) * larger(a[i, 3] - a[i, 1], 0.0)
 

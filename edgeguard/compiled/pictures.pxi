@@ -45,6 +45,49 @@ def content(const unsigned char[:, ::1] pixels, Py_ssize_t size, double flat, in
     return sqrt(spread / n), without / n, <double> extreme / max(pixels.shape[0] * pixels.shape[1], 1)
 
 
+cdef int _ranked(const int* count, Py_ssize_t rank) noexcept:
+    """Return the grey value of so high a rank, from 0, in a histogram of more pixels."""
+    cdef int value = 0
+    cdef Py_ssize_t below = count[0]
+    while below <= rank:
+        value += 1
+        below += count[value]
+    return value
+
+
+@cython.boundscheck(False)
+def row_ranks(const unsigned char[:, :] pixels, Py_ssize_t first, Py_ssize_t rank):
+    """Return (H - first,) uint8 the value of so high a rank, from 0 for the least, of each row from `first` on.
+
+    Args:
+        pixels: (H, W) uint8, W more than `rank`.
+    """
+    cdef Py_ssize_t h = pixels.shape[0], w = pixels.shape[1], i, j
+    cdef int[256] count
+    if not (0 <= first <= h and 0 <= rank < w):
+        raise ValueError(f"row_ranks: no row {first} or rank {rank} in {h} x {w} pixels")
+    out = np.empty(h - first, np.uint8)
+    cdef unsigned char[::1] o = out
+    for i in range(first, h):
+        memset(count, 0, sizeof(count))
+        for j in range(w):
+            count[pixels[i, j]] += 1
+        o[i - first] = <unsigned char> _ranked(count, rank)
+    return out
+
+
+@cython.boundscheck(False)
+def middle_grey(const unsigned char[:, :] pixels):
+    """Return the median of (H, W) uint8 values; NaN of none."""
+    cdef Py_ssize_t n = pixels.shape[0] * pixels.shape[1], i, j
+    cdef int[256] count
+    memset(count, 0, sizeof(count))
+    for i in range(pixels.shape[0]):
+        for j in range(pixels.shape[1]):
+            count[pixels[i, j]] += 1
+    return (_ranked(count, (n - 1) // 2) + _ranked(count, n // 2)) / 2.0 if n else NAN
+
+
 cdef wide _halved_row(const unsigned char* one, const unsigned char* two, Py_ssize_t n, short* down, short* out) noexcept:
     """Write the mean of 2 x 2 pixels at every byte of two rows of `n`, of three colours a pixel, but the last."""
     cdef Py_ssize_t k
@@ -123,7 +166,7 @@ cdef wide _laplacian(const short* above, const short* here, const short* below, 
 
 
 @cython.boundscheck(False)
-def colour_cells(const short[:, :, ::1] colours, Py_ssize_t size):
+cpdef colour_cells(const short[:, :, ::1] colours, Py_ssize_t size):
     """Return (rows, columns) float32 mean absolute Laplacian of R−G plus that of B−G per whole cell.
 
     Args:

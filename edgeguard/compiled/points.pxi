@@ -693,6 +693,55 @@ def upper_counts(const long long[:, :] count, Py_ssize_t down, Py_ssize_t across
     return out
 
 
+def hole_sizes(const int[:, :] stats, Py_ssize_t first, double cell_px, double rim, const double[:, :] k, plane):
+    """Return (4, N) width, height, range and place to the side of holes in a sweep, metres, were they on the road.
+
+    Args:
+        stats: (N, 5) left, top, width, height and area of the holes, cells.
+        first: row of cells that `top` counts from.
+        cell_px: side of a cell, pixels.
+        rim: rows below a hole that belong to it.
+        k: (3, 3) intrinsic matrix.
+        plane: (3,) a, b, c of the road y = a·x + b·z + c.
+    """
+    cdef double a = plane[0], b = plane[1], c = plane[2], x, w, h, ray, metre
+    cdef Py_ssize_t n = stats.shape[0], i
+    table = np.empty((4, n))
+    cdef double[:, ::1] out = table
+    for i in range(n):
+        x, w, h = stats[i, 0], stats[i, 2], stats[i, 3]
+        ray = ((stats[i, 1] + first + h + rim) * cell_px - k[1, 2]) / k[1, 1] - b
+        ray -= a * ((x + w / 2) * cell_px - k[0, 2]) / k[0, 0]
+        out[2, i] = c / (ray if ray > 1e-3 else 1e-3)
+        metre = out[2, i] / k[0, 0] * cell_px
+        out[0, i], out[1, i] = stats[i, 4] / h * metre, h * metre
+        out[3, i] = (x + w / 2 - k[0, 2] / cell_px) * metre
+    return table
+
+
+@cython.boundscheck(False)
+def near_occupied(
+    const unsigned char[:, ::1] grid, const Py_ssize_t[:] column, const Py_ssize_t[:] row, Py_ssize_t reach
+):
+    """Return how many of (N,) places lie within so many cells, to either side and ahead, of an occupied one.
+
+    Args:
+        grid: (C, R) uint8, not 0 where occupied.
+        column, row: (N,) cells of the places; those outside of the grid do not count.
+    """
+    cdef Py_ssize_t i, a, b, n = 0
+    cdef bint held
+    for i in range(column.shape[0]):
+        if not (0 <= column[i] < grid.shape[0] and 0 <= row[i] < grid.shape[1]):
+            continue
+        held = False
+        for a in range(max(column[i] - reach, 0), min(column[i] + reach + 1, grid.shape[0])):
+            for b in range(max(row[i] - reach, 0), min(row[i] + reach + 1, grid.shape[1])):
+                held |= grid[a, b] != 0
+        n += held
+    return n
+
+
 @cython.boundscheck(False)
 def few_returns(
     const double[:] found, const double[:] expected, const unsigned char[:] told, double shape, double enough
@@ -706,7 +755,7 @@ def few_returns(
         enough: expected returns above which only a share of them is looked at.
     """
     cdef Py_ssize_t i, k, last
-    out = np.full(found.shape[0], np.nan)
+    out = nans(found.shape[0])
     cdef double[::1] o = out
     cdef double share, mean, missed, term, total
     for i in range(found.shape[0]):

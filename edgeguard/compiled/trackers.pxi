@@ -152,7 +152,7 @@ def camera_correct(
     Returns:
         (N, 4) residuals, NaN without a detection; (N, 4) standard deviations that were expected of them.
     """
-    residual, sigma = np.full((slots.shape[0], 4), NAN), np.full((slots.shape[0], 4), NAN)
+    residual, sigma = nans((slots.shape[0], 4)), nans((slots.shape[0], 4))
     cdef double[:, ::1] r = residual, e = sigma
     cdef Py_ssize_t k, i, s, a
     cdef double extent, low, high

@@ -212,3 +212,113 @@ def doubtful_lidar(const double[:] held_s, support):
     for i in range(n):
         o[i] |= total[i] < 0.15 * expected[i]
     return out
+
+
+def depth_surprisal(scene, support, const double[:] spread, settings):
+    """Judge whether boxes are as tall as their class is at the range of their body (see `depth_agreement`).
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks.
+        support: its `edgeguard.scene.Support`.
+        spread: (classes,) of the logarithm of heights.
+        settings: `edgeguard.checks.depth_agreement.DepthAgreementSettings`.
+
+    Returns:
+        (2, N) surprisal, nats; standard deviations.
+    """
+    t = scene.tracks
+    cdef const double[:, :] box = t.xyxy
+    cdef const double[:] hidden = scene.hidden, foot_hidden = scene.foot_hidden, total = support.total
+    cdef const double[:] expected = support.expected, found = support.foreground, by_size = support.size_range
+    cdef const long long[:] label = t.label
+    cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), cut = flags(scene.truncated)
+    cdef double min_height = settings.min_height_px, min_points = settings.min_points, min_share = settings.min_share
+    cdef double max_range = settings.max_range_m, box_noise = settings.box_noise, z
+    cdef Py_ssize_t n = label.shape[0], i
+    table = nans((2, n))
+    cdef double[:, ::1] out = table
+    for i in range(n):
+        z = (log(by_size[i]) - log(found[i])) / hypot(spread[label[i]], box_noise)
+        out[1, i] = z
+        if (
+            matched[i] and asserted[i] and SOLID[label[i]] and not cut[i] and hidden[i] < 0.2 and foot_hidden[i] < 0.3
+            and box[i, 3] - box[i, 1] >= min_height and total[i] >= min_points and total[i] >= min_share * expected[i]
+            and found[i] <= max_range
+        ):
+            out[0, i] = 0.5 * (z * z)
+    return table
+
+
+# A body's returns tell where it was held for so long, s; once it is lost, for so long after.
+cdef double CONFIRMED_S = 0.4, GONE_S = 0.6
+cdef double FIRMLY = 0.6, AT_ONCE_S = 0.25
+# Farther off or with fewer returns nothing can be told; so near the image's side, things leave.
+cdef double FARTHEST_M = 30.0, FEWEST_RETURNS = 8.0, SIDE_PX = 30.0
+# What hides a body returns rays itself; only boxes that no sweep knows could hide it unseen.
+cdef double HARDLY_HIDDEN = 0.5
+AS_TALL = 0.35
+"""Boxes are as tall as one another to this, in ln."""
+cdef double _as_tall = AS_TALL
+
+
+def follow_returns(scene, support, double[:, ::1] memory, gone):
+    """Follow what the sweep gives in tracks' boxes, and which tracks were lost (see `edgeguard.vanishing`).
+
+    Args:
+        scene: `edgeguard.scene.Scene` of N tracks.
+        support: its `edgeguard.scene.Support`.
+        memory: (7, capacity) of all slots: returns, range, metres, box, for how long absent, s; written.
+        gone: (capacity,) bool: who went with all returns; written.
+
+    Returns:
+        (N,) 1 while a track is boxed that was held, else NaN; (K,) rows of those lost.
+    """
+    t = scene.tracks
+    cdef const Py_ssize_t[:] slot = t.slot
+    cdef const double[:, :] box = t.xyxy
+    cdef const double[:] held = scene.lidar_held_s, held_s = t.held_s, score = t.score, confidence = t.confidence
+    cdef const double[:] hidden = scene.hidden, edge_px = scene.edge_px
+    cdef const double[:] on = support.on, found = support.foreground
+    cdef const long long[:] label = t.label
+    cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), cut = flags(scene.truncated)
+    cdef const unsigned char[:] supported = flags(scene.supported)
+    cdef unsigned char[:] went = gone.view(np.uint8)
+    cdef double dt = scene.dt_s, before
+    cdef Py_ssize_t n = slot.shape[0], i, s, a, k = 0
+    left, rows = nans(n), np.empty(n, np.intp)
+    cdef double[::1] o = left
+    cdef Py_ssize_t[::1] lost = rows
+    cdef bint present
+    for i in range(n):
+        s = slot[i]
+        before = larger(memory[5, s] - memory[3, s], 1.0)
+        present = matched[i] and not (
+            went[s] and not fabs(log(larger(box[i, 3] - box[i, 1], 1.0) / before)) <= _as_tall
+        )
+        memory[6, s] = 0.0 if present else memory[6, s] + dt
+        if present or memory[6, s] > GONE_S:
+            went[s] = 0
+        if present:
+            if held[i] >= CONFIRMED_S:
+                o[i] = 1.0
+            if supported[i] and not cut[i] and isfinite(found[i]):
+                memory[0, s], memory[1, s] = on[i], found[i]
+                for a in range(4):
+                    memory[2 + a, s] = box[i, a]
+        elif (
+            memory[6, s] <= GONE_S and held[i] >= CONFIRMED_S
+            # One whose identity another box took had been held as long when it went.
+            and (went[s] or (memory[6, s] <= AT_ONCE_S and held_s[i] >= CONFIRMED_S))
+            # A person's place a moment later is not known to its own width.
+            and RIGID[label[i]] and memory[0, s] >= FEWEST_RETURNS and memory[1, s] <= FARTHEST_M
+            and (
+                matched[i]
+                or (
+                    asserted[i] and not cut[i] and hidden[i] < HARDLY_HIDDEN and edge_px[i] >= SIDE_PX
+                    and smaller(score[i], confidence[i]) >= FIRMLY
+                )
+            )
+        ):
+            lost[k] = i
+            k += 1
+    return left, rows[:k]

@@ -27,6 +27,24 @@ def test_what_a_picture_shows_is_that_of_its_blocks_and_pixels(seed: int) -> Non
     assert extreme == np.mean((pixels < 5) | (pixels > 250))
 
 
+@given(seeds)
+def test_grey_values_are_ranked_as_numpy_ranks_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    high, (rows, columns) = rng.choice([3, 256]), rng.integers(1, 12, 2)
+    pixels = rng.integers(0, high, (rows, 3 * columns), np.uint8)[:, ::3]
+    rank, first = int(rng.integers(columns)), int(rng.integers(rows))
+    wanted = np.sort(pixels, axis=1)[first:, rank]
+    np.testing.assert_array_equal(loops.row_ranks(pixels, first, rank), wanted)
+    assert loops.middle_grey(pixels) == np.median(pixels)
+
+
+def test_no_rank_is_looked_up_beyond_a_picture() -> None:
+    assert np.isnan(loops.middle_grey(np.zeros((0, 4), np.uint8)))
+    for first, rank in ((0, 4), (0, -1), (3, 0)):
+        with pytest.raises(ValueError, match="in 2 x 4 pixels"):
+            loops.row_ranks(np.zeros((2, 4), np.uint8), first, rank)
+
+
 @given(seeds, st.integers(16, 45), st.integers(16, 45))
 def test_a_halved_picture_is_opencvs(seed: int, rows: int, columns: int) -> None:
     bgr = np.random.default_rng(seed).integers(0, 256, (rows, columns + 3, 3), np.uint8)[:, :columns]
@@ -167,8 +185,39 @@ def test_an_edge_says_where_about_it_the_picture_is_strongest(seed: int) -> None
     assert told == np.count_nonzero(inside)
 
 
+def test_flow_is_remembered_where_it_is_seen_and_forgotten_elsewhere() -> None:
+    state = np.arange(24.0).reshape(4, 6)
+    moved, grown = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0, 5.0]])
+    loops.remember_flow(state, np.array([3, 1]), np.array([1]), moved, grown, 0.5, 0.1)
+    assert state[1] == pytest.approx([4.0, 5.5, 7.0, 8.5, 10.0, 11.1])
+    assert not state[3].any()
+    assert state[[0, 2]].tolist() == [[0, 1, 2, 3, 4, 5], [12, 13, 14, 15, 16, 17]]
+
+
+@given(seeds, st.booleans())
+def test_the_strongest_cells_of_a_box_are_ranked_among_the_scenes(seed: int, told: bool) -> None:
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(-50, 50, (2, 80, 96), np.int16)
+    box = np.array([[40.0, 30, 180, 170], [200, 100, 300, 250], [100, 90, 190, 240]])
+    colours[:, 16:30, 20:30] *= 3
+    t = SimpleNamespace(xyxy=box, matched=np.array([told, told, told]))
+    scene: Any = SimpleNamespace(tracks=t, asserted=np.array([True, True, False]), hidden=np.zeros(3))
+    settings: Any = SimpleNamespace(min_height_px=80.0, share=0.1, min_colour=1.0, max_tracks=1)
+    surprise, energy, ratio = loops.patch_surprisal(scene, colours, 4, 16.0, 5, 4.0, settings)
+    assert np.isnan(surprise[[0, 2]]).all()  # only the tallest is looked at, and none that is not asserted
+    assert np.isnan(surprise[1]) != told
+    if told:
+        cells = loops.colour_cells(colours, 4)
+        usual = np.sort(loops.outside(cells, box[:2], 16.0))
+        level = loops.patch_energy(cells, box, 16.0, 0.1, 5)[1]
+        rarer = len(usual) - usual.searchsorted(np.float32(level))
+        assert energy[1] == level
+        assert ratio[1] == level / usual[len(usual) // 2]
+        assert surprise[1] == pytest.approx(np.clip(np.log(0.1 * (len(usual) + 1) / (rarer + 1)), 0.0, 4.0))
+
+
 @given(seeds)
-def test_cells_outside_all_boxes_come_in_order(seed: int) -> None:
+def test_cells_outside_all_boxes(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cells = rng.random((9, 14)).astype(np.float32)
     corner = rng.uniform(-40, 240, (3, 2))
@@ -178,7 +227,7 @@ def test_cells_outside_all_boxes_come_in_order(seed: int) -> None:
         low = np.clip(np.floor([y0, x0]), 0, (8, 13)).astype(int)
         high = np.clip(np.ceil([y1, x1]), 1, (9, 14)).astype(int)
         free[low[0] : high[0], low[1] : high[1]] = False
-    np.testing.assert_array_equal(loops.outside(cells, boxes, 16.0), np.sort(cells[free]))
+    np.testing.assert_array_equal(loops.outside(cells, boxes, 16.0), cells[free])
     assert not len(loops.outside(cells[:0], boxes, 16.0))
 
 

@@ -198,6 +198,28 @@ def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, leng
     assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_places_near_occupied_cells_are_those_of_the_grid_dilated(seed: int, reach: int) -> None:
+    rng = np.random.default_rng(seed)
+    grid = (rng.random((9, 12)) < 0.05).astype(np.uint8)
+    at = rng.integers(-2, 14, (2, 40))
+    inside = (at >= 0).all(axis=0) & (at[0] < 9) & (at[1] < 12)
+    wide = cv2.dilate(grid, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    assert loops.near_occupied(grid, *at, reach) == np.count_nonzero(wide[tuple(at[:, inside])])
+
+
+def test_a_hole_is_as_large_as_the_road_is_far() -> None:
+    k = np.array([[700.0, 0, 600], [0, 700, 180], [0, 0, 1]])
+    # 12 m ahead on a level road 1.6 m below: 93.3 pixels under the horizon.
+    stats = np.array([[36, 10, 4, 3, 12]], np.int32)
+    (width,), (height,), (range_m,), (lateral,) = loops.hole_sizes(
+        stats, 3, 16.0, 1, k, np.array([0, 0, 1.6])
+    )
+    assert range_m == pytest.approx(1.6 * 700 / (17 * 16 - 180))
+    metre = range_m / 700 * 16
+    assert (width, height, lateral) == pytest.approx((4 * metre, 3 * metre, 0.5 * metre))
+
+
 @given(st.integers(0, 400), st.floats(0.5, 400), st.floats(0.5, 20))
 def test_few_returns_surprise_as_the_negative_binomial_says(
     found: int, expected: float, shape: float
