@@ -310,7 +310,7 @@ class Monitor:
             if scores.is_dark and self._evidence.is_quiet(check.name, scores.kind):
                 unobservable += n  # as most of the time where a sensor is not fitted
                 continue
-            standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s)
+            standing = self._evidence.update(check.name, scores, scene.frame.stamp_ns, scene.dt_s, scene)
             dark = standing.dark
             if standing.alarms:
                 raised = np.flatnonzero(standing.raised)

@@ -172,7 +172,7 @@ class _Recorder:
         self._scene = scene
         chance = np.where(np.isposinf(scores.score), np.nan, scores.score)
         known = Scores(scores.kind, scores.ids, chance, scores.cause)
-        standing = self._evidence.update(check, known, scene.frame.stamp_ns, scene.dt_s)
+        standing = self._evidence.update(check, known, scene.frame.stamp_ns, scene.dt_s, scene)
         self._keep(scene, (check, scores.kind), scores.ids, scores.score, standing.evidence)
 
     def _keep(self, scene: Scene, key: Key, ids: I64, score: F64, evidence: F64) -> None:

@@ -8,8 +8,10 @@ drift is a fault to be mended and no attack: it asks for caution at most, and `b
 may widen gates by.
 
 It can tell about half a degree: below that, the outlines' own offset from the cells they are measured in (a
-quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. Roll and
-shifts of the sensor's place show as far as they move outlines.
+quarter of a degree) hides it. A mount may well be off by half a degree: one is borne, two are told. That it
+moves is another thing: what it was off for the last seconds it stays off, to what can be told at all, so half
+as much is told of a mount that gives way. Roll and shifts of the sensor's place show as far as they move
+outlines. An axis that accused and is then unknown is not cleared by the other.
 
 Unobservable: few outlines, most of them in fog, a picture without edges at them (night), a best shift that is
 hardly better than those beside it, two shifts that fit about alike, too short a window.
@@ -35,12 +37,20 @@ from edgeguard.verdict import Cause, SubjectKind
 
 _LIDAR = np.array([list(Channel).index(Channel.LIDAR)], np.int64)
 _MAX_SURPRISE = 8.0
+# As the evidence sees it, nats.
+_ACCUSES = 2.6
 # Heights of what lies beside the best shift and of the next best one, of its own over the usual.
 _BROAD, _AMBIGUOUS = 0.6, 0.55
 _REACH = 8
 # An outline is a line: a step or two beside it, its gradient is gone.
 _BESIDE = 3
 _NOISE_DEG = 0.25
+# How far what a sound mount is off seems to wander as outlines come and go: twice the worst seen.
+_WANDER_DEG = 0.4
+# What a mount is off is known after, and remembered for; unknown for so long, it is another view's.
+_LEAST_USUAL_S, _USUAL_S, _LOST_S = 1.5, 10.0, 0.5
+# By so much the sensors' stamps may lag behind one another (see `sync`): in a turn, an angle.
+_LAG_S = 0.05
 # A rim lies in its cell, not on the cell's upper border: the top row of returns lies below it, but the body
 # reaches above that row.
 _RIM_PX = 2.0
@@ -89,6 +99,8 @@ class CalibrationDrift:
     def reset(self) -> None:
         self.bias_px = np.full(2, np.nan)
         self._across, self._down = _Average(), _Average()
+        self._usual = _Usual(), _Usual()
+        self._accuser = 0
         self._since_s = 0.0
 
     def score(self, scene: Scene) -> list[Scores]:
@@ -109,9 +121,12 @@ class CalibrationDrift:
         right, down = -STEP * self._across.shift(s), -STEP * self._down.shift(s) + _RIM_PX
         k = scene.rig.camera.k if scene.rig is not None else np.full((3, 3), np.nan)
         degrees = [math.degrees(math.atan(px / k[i, i])) for i, px in enumerate((right, down))]
-        surprises = [0.5 * (d / math.hypot(s.spread_deg, _NOISE_DEG)) ** 2 for d in degrees if d == d]
-        # Two axes, two chances.
-        score = max(max(surprises) - math.log(2.0), 0.0) if surprises else float("nan")
+        turn = math.degrees(float(np.abs(scene.camera_motion[1]).max())) if scene.camera_motion else 0.0
+        surprises = [
+            max(0.5 * (d / math.hypot(s.spread_deg, _NOISE_DEG)) ** 2, usual.change(d, scene.dt_s, turn))
+            for d, usual in zip(degrees, self._usual, strict=True)
+        ]
+        score = self._worst(surprises)
         self.bias_px = np.array([right, down])
         bias_deg = np.array(degrees)
         return [
@@ -129,9 +144,46 @@ class CalibrationDrift:
             )
         ]
 
+    def _worst(self, surprises: list[float]) -> float:
+        """Surprisal of both axes, nats; NaN where none is known, or only the one that did not accuse."""
+        known = [i for i, x in enumerate(surprises) if x == x]
+        if not known:
+            return float("nan")
+        worst = max(known, key=lambda i: surprises[i])
+        # Two axes and two ways to be off, four chances.
+        score = max(surprises[worst] - math.log(4.0), 0.0)
+        if score > _ACCUSES:
+            self._accuser = worst
+        elif self._accuser not in known:
+            return float("nan")
+        return score
+
     def reason(self, cause: Cause, measured: Mapping[str, float]) -> str:
         right, down = (np.nan_to_num(measured[f"bias_{axis}_deg"]) for axis in ("right", "down"))
         return f"LiDAR lies {right:+.1f} deg right of and {down:+.1f} deg below where the camera sees things"
+
+
+class _Usual:
+    """What one axis was off over the last seconds."""
+
+    def __init__(self) -> None:
+        self._deg, self._known_s, self._unknown_s = 0.0, 0.0, 0.0
+
+    def change(self, deg: float, dt_s: float, turn_deg_s: float) -> float:
+        """Return the surprisal of a bias, nats, given what it usually is, and take it in."""
+        if deg != deg:
+            self._unknown_s += dt_s
+            return deg
+        if self._unknown_s > _LOST_S:
+            self._known_s = 0.0
+        self._unknown_s, surprise = 0.0, 0.0
+        if self._known_s >= _LEAST_USUAL_S:
+            surprise = 0.5 * ((deg - self._deg) / math.hypot(_WANDER_DEG, _LAG_S * turn_deg_s)) ** 2
+        self._known_s = min(self._known_s + dt_s, _USUAL_S)
+        # What is off teaches slowly: it is not what was usual.
+        pace_s = self._known_s if surprise < 1.0 else _USUAL_S
+        self._deg += dt_s / max(pace_s, dt_s, 1e-3) * (deg - self._deg)
+        return surprise
 
 
 class _Average:

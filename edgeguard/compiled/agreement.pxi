@@ -4,6 +4,8 @@
 cdef double HELD = 8.5, STRAY = 1.5, RAREST = 8.5
 # What the camera alone sees: LiDAR detectors overlook people beside the road for seconds, cars hardly ever.
 cdef double NEVER_RIGID = 8.5, NEVER_LIMBED = 3.0
+# Returns of a body that fills its box; an ordinary one gives half of them.
+cdef double MANY_RETURNS = 16.0
 # A box this near the image's side is cut by it.
 cdef double INSIDE_PX = 8.0
 # Farther than this, detectors find and lose things as they please.
@@ -45,6 +47,7 @@ def tracks_lidar_misses(
     cdef bint classified = lost is None
     cdef const unsigned char[:] supported = measured if classified else flags(scene.supported)
     cdef const double[:] vanished = hidden if classified else lost
+    cdef const double[:] expected = hidden if classified or scene.support is None else scene.support.expected
     cdef double from_s = settings.held_s, max_hidden = settings.max_hidden, min_height = settings.min_height_px
     cdef double max_range = settings.max_range_m, border = settings.edge_px, dt = scene.dt_s
     cdef double keep = exp(-dt), keep_lapses = exp(-dt / 2.0)
@@ -53,7 +56,7 @@ def tracks_lidar_misses(
     cdef double[:, ::1] out = table
     cdef unsigned char[::1] misses = missing.view(np.uint8)
     cdef double held_s, z, clear, short, rare, off
-    cdef bint held, told, whole, near, rigid, fresh
+    cdef bint held, told, whole, tall, near, rigid, fresh
     for i in range(n):
         s, j, z, rigid = slot[i], object_of[i], size_range[i], RIGID[label[i]]
         if is_new[i]:
@@ -61,19 +64,21 @@ def tracks_lidar_misses(
         held_s = held_before(habits, s, lidar_held_s[i])
         held = held_s >= from_s
         told = matched[i] and asserted[i] and SOLID[label[i]]
-        whole = not cut[i] and box[i, 3] - box[i, 1] >= min_height and edge_px[i] >= border
+        whole = not cut[i] and edge_px[i] >= border
+        tall = box[i, 3] - box[i, 1] >= min_height
         near = z <= max_range
         if not classified:
             # Clusters merge and break; only what LiDAR had held as returns at that range may be missed.
             clear, short = hidden[i] < max_hidden, not supported[i]
-            told = told and held and whole and near and clear > 0
+            # What the camera sees however small it is, LiDAR does where many rays meet it.
+            told = told and held and whole and (tall or expected[i] >= MANY_RETURNS) and near and clear > 0
         else:
             clear = as_visible(hidden[i], habits[HIDDEN, s], held, max_hidden)
             short = short_of(own_object[i], habits[OVERLAP, s]) if held else own_object[i] < LEAST
             if held:
                 told = told and clear > 0 and edge_px[i] >= INSIDE_PX and (near or z != z)
             else:
-                told = told and clear > 0 and whole and near
+                told = told and clear > 0 and whole and tall and near
         misses[i] = short > 0 and matched[i]
         if told:
             if held:
@@ -116,10 +121,13 @@ def tracks_lidar_misses(
                     # A rigid body's box jitters as Gauss says; limbs swing farther than that.
                     out[0, i] = fmax(out[0, i], both_tails(off) if rigid else 0.5 * off * off)
         if (
-            not classified and held and asserted[i] and hidden[i] < max_hidden and edge_px[i] >= border
-            and box[i, 3] - box[i, 1] >= min_height and not z > APPEAR_RANGE_M and vanished[i] == vanished[i]
+            not classified and held and asserted[i] and edge_px[i] >= border and tall and not z > APPEAR_RANGE_M
+            and vanished[i] == vanished[i]
         ):
-            out[0, i] = vanished[i]
+            # Half hidden as it was while both held it, it is no easier to lose.
+            clear = as_visible(hidden[i], habits[HIDDEN, s], True, max_hidden)
+            if clear > 0:
+                out[0, i] = vanished[i] * clear
         out[1, i], out[2, i] = held_s, center[j, 2] if j >= 0 else fmin(z, own_range[i])
     return table, missing
 

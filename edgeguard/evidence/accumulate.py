@@ -23,6 +23,8 @@ from pydantic import Field
 from edgeguard.checks.base import Scores
 from edgeguard.compiled import loops
 from edgeguard.config import Settings
+from edgeguard.evidence import succession
+from edgeguard.scene import Scene
 from edgeguard.types import F64, I64
 from edgeguard.verdict import SubjectKind
 
@@ -88,6 +90,12 @@ class _Book:
         self.evidence: F64 = np.zeros(16)
         self.onset_ns: I64 = np.zeros(16, np.int64)
         self.seen_ns: I64 = np.zeros(16, np.int64)
+        self.known_ns: I64 = np.zeros(16, np.int64)  # last observed
+        self.box: F64 = np.zeros((16, 4))  # where it was then
+        self.heirless: list[
+            tuple[int, F64]
+        ] = []  # rows of those who wait for an heir, and where they should be
+        self._passed_on: set[int] = set()
         self._row: dict[int, int] = {}
         self._free = list(range(16))
         self._ids = b""
@@ -118,15 +126,45 @@ class _Book:
             if not self._free:
                 self._grow()
             row = self._row[ident] = self._free.pop()
-            self.onset_ns[row] = 0
+            self.onset_ns[row] = self.known_ns[row] = 0
         return row
 
     def _grow(self) -> None:
         n = len(self.evidence)
-        self.evidence, self.onset_ns, self.seen_ns = (
-            np.concatenate([a, np.zeros_like(a)]) for a in (self.evidence, self.onset_ns, self.seen_ns)
+        self.evidence, self.onset_ns, self.seen_ns, self.known_ns, self.box = (
+            np.concatenate([a, np.zeros_like(a)])
+            for a in (self.evidence, self.onset_ns, self.seen_ns, self.known_ns, self.box)
         )
         self._free.extend(range(n, 2 * n))
+
+    def follow(self, rows: NDArray[np.intp], surprisal: F64, at: succession.Places, stamp_ns: int) -> None:
+        """Note where subjects are that can be observed, and who of the others waits for an heir."""
+        known = ~np.isnan(surprisal)
+        now = rows[known]
+        self.box[now], self.known_ns[now] = at.box[known], stamp_ns
+        self._passed_on.difference_update(now.tolist())
+        lost = ~known & at.gone & (self.evidence[rows] > 0.0)
+        lost &= stamp_ns - self.known_ns[rows] <= succession.HEIRLESS_NS
+        self.heirless = [
+            (int(rows[i]), at.box[i]) for i in np.flatnonzero(lost) if int(rows[i]) not in self._passed_on
+        ]
+
+    def inherit(
+        self, book: _Book, rows: NDArray[np.intp], surprisal: F64, at: succession.Places, most: float
+    ) -> None:
+        """Go on with what the heirless of a book left, of `most` nats: an alarm takes a frame of its own."""
+        able = np.flatnonzero(~np.isnan(surprisal) & ~at.gone)
+        waiting = []
+        for row, box in book.heirless:
+            i = succession.heir(book.box[row], box, at.box[able])
+            if i < 0:
+                waiting.append((row, box))
+                continue
+            mine, left = rows[able[i]], min(float(book.evidence[row]), most)
+            if left > self.evidence[mine]:
+                self.evidence[mine], self.onset_ns[mine] = left, book.onset_ns[row]
+            book._passed_on.add(row)
+        book.heirless = waiting
 
 
 class Evidence:
@@ -165,7 +203,9 @@ class Evidence:
         book = self._books.get((check, kind))
         return book is None or book.quiet
 
-    def update(self, check: str, scores: Scores, stamp_ns: int, dt_s: float) -> Standing:
+    def update(
+        self, check: str, scores: Scores, stamp_ns: int, dt_s: float, scene: Scene | None = None
+    ) -> Standing:
         """Add one frame's scores.
 
         Args:
@@ -173,6 +213,7 @@ class Evidence:
             scores: what it measured.
             stamp_ns: the frame's stamp.
             dt_s: time since the frame before, s.
+            scene: where subjects are, so that evidence can go on with who takes another's place.
         """
         key = check, scores.kind
         book = self._books.get(key)
@@ -181,9 +222,20 @@ class Evidence:
         threshold = self._thresholds.get(key, self.threshold)
         surprisal = scores.score
         strongest, dark = loops.outline(surprisal)
-        if book.quiet and threshold > 0 and not strongest > _QUIET:
+        # What the camera lost and LiDAR still shows goes on as its LiDAR object.
+        tracks = (
+            self._books.get((check, SubjectKind.TRACK)) if scores.kind is SubjectKind.LIDAR_OBJECT else None
+        )
+        bereft = tracks is not None and bool(tracks.heirless)
+        if book.quiet and threshold > 0 and not strongest > _QUIET and not bereft:
             return _nothing(len(surprisal), threshold, dark)  # as nearly always: all stays at 0
         rows = book.rows(scores.ids, stamp_ns)
+        at = None if scene is None else succession.places(scene, scores.kind, scores.ids)
+        if at is not None:
+            book.follow(rows, surprisal, at, stamp_ns)
+            for other in (book, tracks):
+                if other is not None and other.heirless:
+                    book.inherit(other, rows, surprisal, at, threshold)
         evidence, onset_ns, raised_now, alarms = loops.gather(
             book.evidence,
             book.onset_ns,
@@ -201,6 +253,8 @@ class Evidence:
             threshold,
         )
         book.quiet = not book.evidence.any()
+        if book.quiet:
+            book.heirless = []
         return Standing(evidence, threshold, raised_now.view(bool), alarms, onset_ns, dark)
 
 

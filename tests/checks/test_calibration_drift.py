@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from edgeguard.checks.calibration_drift import CalibrationDrift, CalibrationDriftSettings
 from edgeguard.evidence.accumulate import NEUTRAL_SCORE
 from edgeguard.monitor import Monitor, MonitorSettings
+from edgeguard.scene import SceneBuilder, SceneSettings
 from edgeguard.types import Frame
 from edgeguard.verdict import Cause, Level
 from tests.checks.street import late_lidar, painted, scores, street, told, turned_lidar
@@ -48,6 +50,26 @@ def test_it_asks_for_caution_and_names_calibration(shared: Path) -> None:
     assert own
     assert {a.cause for a in own} == {Cause.CALIBRATION}
     assert max(a.level for a in own) == Level.CAUTION
+
+
+def test_a_mount_that_gives_way_is_stranger_than_one_that_is_askew(shared: Path) -> None:
+    frames = street(shared)
+    turns = [min(max(1.2 * ((f.stamp_ns - frames[0].stamp_ns) * 1e-9 - 1.9), 0.0), 1.8) for f in frames]
+    moving = [turned_lidar([f], yaw_deg=turn)[0] for f, turn in zip(frames, turns, strict=True)]
+    askew = turned_lidar(frames, yaw_deg=1.8)
+    assert told(scores(drift(), moving)).max() > told(scores(drift(), askew)).max() + 1.0
+
+
+def test_an_axis_that_accused_is_not_cleared_by_the_other(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, check = street(shared)[0], drift()
+    builder = SceneBuilder(SceneSettings())
+    across = iter([-8.0, math.nan, math.nan, 0.0])
+    monkeypatch.setattr(check._across, "shift", lambda settings: next(across))
+    monkeypatch.setattr(check._down, "shift", lambda settings: 0.5)
+    found = [float(check.score(builder.build(frame))[0].score[0]) for _ in range(4)]
+    assert found[0] > NEUTRAL_SCORE and np.isnan(found[1:3]).all() and found[3] < NEUTRAL_SCORE
 
 
 def test_a_lag_is_no_drift(shared: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeguard.checks import CheckSettings
+from edgeguard.checks.object_agreement import ObjectAgreementSettings
+from edgeguard.monitor import Monitor, MonitorSettings
 from edgeguard.replay import replay as replay_bag
 from edgeguard.types import EgoMotion, Frame
 from edgeguard.verdict import Alarm, Cause, SubjectKind
@@ -272,6 +276,26 @@ def test_one_faint_sighting_is_no_return() -> None:
 
 def test_a_box_that_ends_early_and_is_believed_less_is_still_that_car() -> None:
     assert not sweeps.alarms(partly_boxed(0.8, 0.6, ONSET_S + 1.5))
+
+
+def test_a_body_held_half_hidden_is_missed_just_as_well_among_raw_clusters() -> None:
+    near = sweeps.Body(lambda t: (0.3, 12.0))
+    half_hidden = sweeps.Body(lambda t: (2.0, 20.0), boxed=lambda t: t < ONSET_S - 1e-6)
+    found = sweeps.alarms(sweeps.drive([near, half_hidden], ONSET_S + 0.6))
+    assert {a.check for _, a in found} == {"object_agreement"}
+    assert min(t for t, a in found if a.subject.kind is SubjectKind.TRACK) <= ONSET_S + 0.5
+
+
+def test_a_box_too_small_to_be_asked_of_a_camera_is_not_too_small_for_lidar() -> None:
+    lost = sweeps.Body(lambda t: (0.3, 24.0))
+    unseen = replace(lost, solid=False)
+    before, after = sweeps.drive([lost], ONSET_S), sweeps.drive([unseen], ONSET_S + 0.6)
+    frames = [*before, *islice(after, round(ONSET_S * 10), None)]
+    agreement = ObjectAgreementSettings(min_height_px=60.0)
+    settings = MonitorSettings(checks=CheckSettings(object_agreement=agreement), calibration="none")
+    monitor = Monitor(settings)
+    told = {a.check for f in frames for a in monitor.step(f).alarms}
+    assert "object_agreement" in told
 
 
 def approaching(own_mps: float) -> Iterator[Frame]:
