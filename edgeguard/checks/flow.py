@@ -42,6 +42,8 @@ _MAX_ERROR = 25.0
 # Of the half-size picture, within which a point has no whole window.
 _RIM_PX = 4.0
 _MAX_GAP_S = 0.35
+# What the mean grey of a street changes by between two pictures without a change of exposure, as a share.
+_SAME_EXPOSURE = 0.04
 # Squared residuals beyond this multiple of their median are points that were lost.
 _OUTLIER = 9.0
 _MIN_RING = 8
@@ -111,7 +113,7 @@ class Flow:
         if gray is None or last is None or gray.shape != last.shape or not 0 < scene.dt_s <= _MAX_GAP_S:
             self._state[:] = 0.0
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        flow, good = _sparse_flow(last, gray, t.xyxy[row])
+        flow, good = _sparse_flow(_as_exposed(last, gray), gray, t.xyxy[row])
         inside = good & _INSIDE
         enough = inside.sum(axis=1, dtype=np.intp) >= s.min_points
         if not enough.all():
@@ -151,6 +153,16 @@ class Flow:
                 "a picture, not a body"
             )
         return f"box slides over the picture inside it by {measured['slip_sigma']:.1f} standard deviations"
+
+
+def _as_exposed(last: U8, gray: U8) -> U8:
+    """Return the last picture as this one's exposure had shown it: what is followed must keep its grey."""
+    gain = cv2.mean(gray)[0] / max(cv2.mean(last)[0], 1.0)
+    return (
+        last
+        if abs(gain - 1.0) < _SAME_EXPOSURE
+        else np.asarray(cv2.convertScaleAbs(last, alpha=gain), np.uint8)
+    )
 
 
 def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, U8]:

@@ -9,8 +9,8 @@ that pass, where that is more than windows let through: something slim in front 
 the LiDAR itself held the body until a moment ago and its rays ended there, that range is believed, to
 centimetres: a body can leave it, but not by metres between two sweeps.
 
-Unobservable: few rays, or most of them lost; beyond range; something nearer in front; box cut by the
-image's upper or lower border;
+Unobservable: few rays, or most of them lost; beyond range; something nearer in front, or a surer box that
+holds a box's lower half and ends where it does; box cut by the image's upper or lower border;
 sideways motion faster than the gap between image and sweep allows to compare; a picture so dark that the box
 holds little but noise, or a bare surface, or that the network is not sure: there it sees what is not there.
 Benign look-alikes: windows (rays leave through the far one: part of a column, not the whole), mirrors and

@@ -17,6 +17,8 @@ cdef double ELSEWHERE = 1.15
 cdef double FEWER = 0.5
 # A network's own false boxes are common up to here and rare from here.
 cdef double DOUBTFUL = 0.4, SURE_OF_IT = 0.6
+# A box ends where another does, to this share of its height, whose body fills so much of its lower half.
+cdef double SAME_FOOT = 0.1, FILLS = 0.6
 # Nearer to the image's upper or lower border than this, a box may be cut by it.
 cdef double RIM_PX = 5.0
 
@@ -102,7 +104,8 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
     cdef const unsigned char[:] matched = flags(t.matched), asserted = flags(scene.asserted), is_new = flags(t.is_new)
     cdef const unsigned char[:] supported = flags(scene.supported), cut = flags(scene.truncated)
     cdef const double[:, :] box = t.xyxy, velocity = t.velocity
-    cdef const double[:] foot = scene.foot_range, size_range = scene.size_range, confidence = t.confidence
+    cdef const double[:] foot = scene.foot_range, size_range = scene.size_range
+    cdef const double[:] score = t.score, confidence = t.confidence
     cdef const double[:] total = support.total, expected = support.expected, before = support.before
     cdef const double[:] found = support.foreground
     cdef const float[::1] u = cloud.u, v = cloud.v, z = cloud.z, height = cloud.height
@@ -132,6 +135,7 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
             # Where most rays do not come back at all, nothing was seen through.
             and total[i] >= COMES_BACK * expected[i] and before[i] <= IN_FRONT * total[i]
             and fabs(velocity[i, 0]) * gap_s <= max_slip * w
+            and not _stands_on_anothers_foot(box, confidence, matched, supported, i)
         )
         width = share = rays = NAN
         if told and not total[i] < min_rays:
@@ -153,9 +157,33 @@ def passed_through(scene, cloud, double[:, ::1] held, settings):
                 stands, least = body_m, FEWER * min_rays
         if told and rays >= least:
             out[0, i] = clamped(NATS_PER_SHARE * larger(width - LOOSE, share - BODY_GLASS), 0.0, MOST_NATS)
-            out[0, i] *= clamped((confidence[i] - DOUBTFUL) / (SURE_OF_IT - DOUBTFUL), 0.0, 1.0)
+            # What a network claims is this frame's box, and that no surer than it was of the last.
+            out[0, i] *= clamped((smaller(confidence[i], score[i]) - DOUBTFUL) / (SURE_OF_IT - DOUBTFUL), 0.0, 1.0)
         out[1, i], out[2, i], out[3, i], out[4, i] = width, share, rays, stands
     return table
+
+
+cdef bint _stands_on_anothers_foot(
+    const double[:, :] box, const double[:] confidence, const unsigned char[:] matched,
+    const unsigned char[:] supported, Py_ssize_t i,
+):
+    """Return whether a surer box, with a body in it, holds the lower half of a box and ends where it does.
+
+    Of what stands behind it networks see the upper half, and draw the rest down to the other's foot.
+    """
+    cdef double w = box[i, 2] - box[i, 0], h = box[i, 3] - box[i, 1], across, down
+    cdef Py_ssize_t j
+    for j in range(box.shape[0]):
+        if j == i or not (matched[j] and supported[j] and confidence[j] > confidence[i]):
+            continue
+        across = smaller(box[i, 2], box[j, 2]) - larger(box[i, 0], box[j, 0])
+        down = smaller(box[i, 3], box[j, 3]) - larger(box[i, 3] - 0.5 * h, box[j, 1])
+        if (
+            across > 0 and down > 0 and across * down >= FILLS * 0.5 * w * h
+            and fabs(box[i, 3] - box[j, 3]) <= SAME_FOOT * h
+        ):
+            return True
+    return False
 
 
 cdef double _body_m(double[:, ::1] held, Py_ssize_t s, bint is_new, bint confirmed, double stands, double found, double dt):

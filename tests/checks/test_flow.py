@@ -155,6 +155,20 @@ def test_leading_turning_and_standing_vehicles_are_quiet() -> None:
         assert not _alarms(frames)
 
 
+def test_a_jump_of_exposure_moves_nothing() -> None:
+    """In rain, where contrast is less than the jump."""
+
+    def exposed(frame: Frame, gain: float) -> Frame:
+        assert frame.image is not None
+        bgr = np.clip((60 + 0.45 * frame.image.bgr) * gain ** (1 / 2.2), 0, 255).astype(np.uint8)
+        return dataclasses.replace(frame, image=dataclasses.replace(frame.image, bgr=bgr))
+
+    steady = _flow(exposed(f, 1.0) for f in _approach(False))
+    jumps = _flow(exposed(f, (1.0, 1.5, 0.7, 1.2, 0.55)[i // 5 % 5]) for i, f in enumerate(_approach(False)))
+    assert np.isfinite(jumps["slip_sigma"]).sum() >= 10
+    assert np.nanmax(jumps["slip_sigma"]) < np.nanmax(steady["slip_sigma"]) + 1.0
+
+
 def test_unobservable_without_pictures_motion_texture_or_after_a_gap() -> None:
     standing = _flow(_frames(_world(0.0, _stopped(14.0), poster=True), poster_x=14.0))
     assert np.isnan(standing["plane_share"]).all()

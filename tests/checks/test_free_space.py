@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from sweeps import HEIGHT, LIDAR_HEIGHT, WIDTH, Body, alarms, by, drive, rain, w
 from edgeguard.checks.free_space import FreeSpace, FreeSpaceSettings
 from edgeguard.checks.lidar_support import LidarSupport, LidarSupportSettings
 from edgeguard.scene import SceneBuilder, SceneSettings
-from edgeguard.types import Image
+from edgeguard.types import Detections, Frame, Image
 from edgeguard.verdict import Cause
 
 ONSET_S = 1.0
@@ -132,3 +133,46 @@ def test_in_the_dark_a_network_that_is_not_sure_claims_nothing(light: float, sur
         scene = builder.build(replace(frame, image=image, detections=boxes))
         last = check.score(scene)[0].score
     assert ((last > 7.0) if told else (last < 1.0)).all()
+
+
+def merged(frames: Iterator[Frame], score: float) -> Iterator[Frame]:
+    """The frames with one more box: a walker's behind a car's bonnet, drawn down to the car's foot."""
+    for frame in frames:
+        boxes = frame.detections
+        assert boxes is not None
+        x0, _, x1, foot = boxes.xyxy[0]
+        more = np.array([[x0 - 0.1 * (x1 - x0), foot - 105.0, x0 + 0.25 * (x1 - x0), foot]], np.float32)
+        yield replace(
+            frame,
+            detections=Detections(
+                boxes.stamp_ns,
+                np.concatenate([boxes.xyxy, more]),
+                np.append(boxes.score, np.float32(score)),
+                np.append(boxes.class_id, np.int32(boxes.class_names.index("person"))),
+                boxes.class_names,
+            ),
+        )
+
+
+def test_what_stands_behind_another_is_not_where_that_ones_foot_is() -> None:
+    """Its rays pass over the bonnet and end on it, six metres farther."""
+    car, walker = (
+        Body(lambda t: (0.0, 12.0), solid=False),
+        Body(lambda t: (-1.0, 18.0), (0.9, 1.9, 0.4), None),
+    )
+    bonnet = Body(lambda t: (0.0, 12.0), (1.8, 0.85, 4.0), None)
+    cabin = Body(lambda t: (0.45, 12.5), (0.9, 1.5, 3.0), None)
+    assert "free_space" not in by(alarms(merged(drive([car, bonnet, cabin, walker], 2.0), 0.8)))
+    assert "free_space" in by(alarms(merged(drive([car, walker], 2.0), 0.8)))
+
+
+def test_a_box_is_a_claim_no_surer_than_the_network_is_of_it_now() -> None:
+    phantom = Body(lambda t: (0.0, 10.0), solid=False)
+    builder, check = SceneBuilder(SceneSettings()), FreeSpace(FreeSpaceSettings())
+    told = []
+    for i, frame in enumerate(drive([phantom], 0.6)):
+        assert frame.detections is not None
+        score = np.full(1, 0.95 if i < 4 else 0.42, np.float32)
+        scene = builder.build(replace(frame, detections=replace(frame.detections, score=score)))
+        told.append(check.score(scene)[0].score[0])
+    assert told[3] > 7.0 and told[4] < 2.0

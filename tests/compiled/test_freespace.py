@@ -35,10 +35,12 @@ def scene_of(rng: np.random.Generator, ids: int, with_size: bool) -> Any:
     n = ids
     low = np.column_stack([np.arange(n) * 90.0 + 10, rng.uniform(1, 60, n)])
     box = np.hstack([low, low + rng.uniform(60, 290, (n, 2))])
+    # Of those that stand side by side, some have one foot.
+    box[:, 3] = np.where(rng.random(n) < 0.3, box[:1, 3].sum() + rng.normal(0, 10, n), box[:, 3])
     t = SimpleNamespace(
         slot=np.arange(n), label=rng.choice(SOLID, n), matched=rng.random(n) < 0.9,
         is_new=rng.random(n) < 0.1, xyxy=box, velocity=rng.choice([0.0, 900.0], (n, 4), p=[0.8, 0.2]),
-        confidence=rng.uniform(0.3, 0.8, n),
+        confidence=rng.uniform(0.3, 0.8, n), score=rng.uniform(0.3, 0.9, n),
     )  # fmt: skip
     total = rng.choice([2.0, 4.0, 60.0], n, p=[0.1, 0.2, 0.7])
     support = SimpleNamespace(
@@ -72,6 +74,19 @@ def look(cloud: Cloud, box: F64, beyond: float, label: int) -> tuple[float, floa
     )  # fmt: skip
 
 
+def anothers_foot(scene: Any, i: int) -> bool:
+    t, low = scene.tracks, scene.tracks.xyxy[i].copy()
+    height = low[3] - low[1]
+    low[1] = low[3] - 0.5 * height
+    for j in range(len(t.slot)):
+        both = np.clip(np.minimum(low[2:], t.xyxy[j, 2:]) - np.maximum(low[:2], t.xyxy[j, :2]), 0, None)
+        surer = j != i and t.matched[j] and scene.supported[j] and t.confidence[j] > t.confidence[i]
+        fills = both.prod() >= 0.6 * (low[2:] - low[:2]).prod()
+        if surer and fills and abs(low[3] - t.xyxy[j, 3]) <= 0.1 * height:
+            return True
+    return False
+
+
 def plain(scene: Any, cloud: Cloud, held: dict[int, dict[str, float]]) -> F64:
     """The same, a track at a time, in words of the check's docstring."""
     t, p, s = scene.tracks, scene.support, SETTINGS
@@ -84,7 +99,7 @@ def plain(scene: Any, cloud: Cloud, held: dict[int, dict[str, float]]) -> F64:
         told = bool(
             t.matched[i] and scene.asserted[i] and footed and stands <= s.max_range_m
             and p.total[i] >= max(0.5 * s.min_rays, 0.4 * p.expected[i]) and p.before[i] <= 0.6 * p.total[i]
-            and abs(t.velocity[i, 0]) * 0.01 <= s.max_slip * (x1 - x0)
+            and abs(t.velocity[i, 0]) * 0.01 <= s.max_slip * (x1 - x0) and not anothers_foot(scene, i)
         )  # fmt: skip
 
         measured: tuple[float, float, float] = (np.nan,) * 3
@@ -114,7 +129,7 @@ def plain(scene: Any, cloud: Cloud, held: dict[int, dict[str, float]]) -> F64:
                 measured, stands, least = anew, h["m"], 0.5 * s.min_rays
         if told and measured[2] >= least:
             nats = clamp(25 * max(measured[0] - 0.15, measured[1] - 0.35), 0, 8)
-            out[0, i] = nats * clamp((t.confidence[i] - 0.4) / (0.6 - 0.4), 0, 1)
+            out[0, i] = nats * clamp((min(t.confidence[i], t.score[i]) - 0.4) / (0.6 - 0.4), 0, 1)
         out[1:, i] = *measured, stands
     return out
 
