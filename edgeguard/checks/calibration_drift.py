@@ -45,7 +45,7 @@ _REACH = 8
 # An outline is a line: a step or two beside it, its gradient is gone.
 _BESIDE = 3
 _NOISE_DEG = 0.25
-# How far what a sound mount is off seems to wander as outlines come and go: twice the worst seen.
+# How far what a sound mount is off seems to wander as outlines come and go: twice the worst root mean square.
 _WANDER_DEG = 0.4
 # What a mount is off is known after, and remembered for; unknown for so long, it is another view's.
 _LEAST_USUAL_S, _USUAL_S, _LOST_S = 1.5, 10.0, 0.5

@@ -139,11 +139,16 @@ class _Book:
 
     def follow(self, rows: NDArray[np.intp], surprisal: F64, at: succession.Places, stamp_ns: int) -> None:
         """Note where subjects are that can be observed, and who of the others waits for an heir."""
-        known = ~np.isnan(surprisal)
-        now = rows[known]
-        self.box[now], self.known_ns[now] = at.box[known], stamp_ns
-        self._passed_on.difference_update(now.tolist())
-        lost = ~known & at.gone & (self.evidence[rows] > 0.0)
+        dark = np.isnan(surprisal)
+        seen = ~dark
+        now = rows[seen]
+        self.box[now], self.known_ns[now] = at.box[seen], stamp_ns
+        if self._passed_on:
+            self._passed_on.difference_update(now.tolist())
+        lost = dark & at.gone & (self.evidence[rows] > 0.0)
+        if not lost.any():
+            self.heirless = []
+            return
         lost &= stamp_ns - self.known_ns[rows] <= succession.HEIRLESS_NS
         self.heirless = [
             (int(rows[i]), at.box[i]) for i in np.flatnonzero(lost) if int(rows[i]) not in self._passed_on

@@ -40,10 +40,14 @@ def places(scene: Scene, kind: SubjectKind, ids: I64) -> Places | None:
     """Return where subjects are; None where they have no place, as a stream."""
     if kind is SubjectKind.TRACK:
         t = scene.tracks
+        if ids is t.id:
+            return Places(t.xyxy, ~t.matched)
         at = np.searchsorted(t.id, ids)
         return Places(t.xyxy[at], ~t.matched[at])
     if kind is SubjectKind.LIDAR_OBJECT and scene.objects is not None:
         seen = scene.objects
+        if ids is seen.id:
+            return Places(scene.object_boxes, ~seen.matched)
         at = np.searchsorted(seen.id, ids)
         return Places(scene.object_boxes[at], ~seen.matched[at])
     return None
