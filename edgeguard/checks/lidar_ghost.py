@@ -42,6 +42,8 @@ from edgeguard.verdict import Cause, SubjectKind
 _STEP_M, _MOSTLY_EMPTY = 0.25, 0.5
 _AT_ONCE_NS = 150_000_000
 _MIN_GROWN_POINTS = 20
+# Points beside a body by no more are on it; lower ones may be the road.
+_BESIDE_M, _LOWEST_M = 0.05, 0.25
 # A box's range and an object's agree to this, in ln: a box that was beyond was another thing's.
 _SAME_RANGE = 0.35
 # Nats below which nobody asks for an excuse.
@@ -171,7 +173,8 @@ class LidarGhost:
         closing_m = s.closing_speed_mps * passed_s + 0.5
         focal = float(scene.rig.camera.k[0, 0])
         for i in born:
-            index, grew = _on_body(cloud, seen, int(i), box[i]), not seen.is_new[i]
+            index = loops.on_body(cloud, box[i], seen.center[i], seen.size[i], _BESIDE_M, _LOWEST_M)
+            grew = not seen.is_new[i]
             if grew:
                 index = _stood_up(
                     cloud,
@@ -247,14 +250,6 @@ def _stood_up(cloud: Cloud, index: NDArray[np.intp], min_size_m: float) -> NDArr
         return index[:0]
     large = np.ptp(cloud.xyz[index, :2], axis=0) >= min_size_m
     return index if large.all() else index[:0]
-
-
-def _on_body(cloud: Cloud, seen: LidarObjects, i: int, box: F64) -> NDArray[np.intp]:
-    assert cloud.height is not None
-    index = cloud.in_box(box)
-    off = np.abs(cloud.xyz[index] - seen.center[i])[:, (0, 2)] - seen.size[i, (0, 2)] / 2
-    on: NDArray[np.intp] = index[(off < 0.05).all(axis=1) & (cloud.height[index] > 0.25)]
-    return on
 
 
 def _change(before: U8 | None, now: U8 | None, size: tuple[float, float] | None, box: F64) -> float:

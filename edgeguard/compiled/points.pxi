@@ -253,6 +253,34 @@ def in_box(
 
 
 @cython.boundscheck(False)
+def on_body(cloud, const double[:] box, const double[:] center, const double[:] size, double slack, double least):
+    """Return indices of the points of a cloud inside a box that lie on a body, seen from above.
+
+    Args:
+        cloud: `edgeguard.sweep.Cloud` over known ground.
+        box: (4,) pixels.
+        center, size: (3,) of the body, optical frame, metres.
+        slack: metres by which points may lie beside it.
+        least: height above ground over which points count, metres.
+    """
+    cdef const float[::1] u = cloud.u, v = cloud.v, height = cloud.height
+    cdef const float[:, ::1] xyz = cloud.xyz
+    cdef const Py_ssize_t[::1] start = cloud.start
+    index = np.empty(u.shape[0], np.intp)
+    cdef Py_ssize_t[::1] at = index
+    cdef Py_ssize_t n = _within(u, v, start, box[0], box[1], box[2], box[3], at), k, i, count = 0
+    for k in range(n):
+        i = at[k]
+        if (
+            fabs(xyz[i, 0] - center[0]) - size[0] / 2 < slack and fabs(xyz[i, 2] - center[2]) - size[2] / 2 < slack
+            and height[i] > least
+        ):
+            at[count] = i
+            count += 1
+    return index[:count]
+
+
+@cython.boundscheck(False)
 cpdef double nearest_body(const float[::1] z, double least, double share, double thickness, Py_ssize_t enough):
     """Return the range of the nearest body that makes up a good part of returns; NaN without one.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -196,6 +199,20 @@ def test_what_is_seen_through_is_counted_by_column(xyz: F32, beyond: float, leng
     )
     assert width == max(map(len, is_open.split(" "))) / count
     assert total == told.sum() and share == passed.sum() / max(told.sum(), 1)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_points_on_a_body_are_those_over_its_place(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    u = np.sort(rng.uniform(0, 40, 60)).astype(np.float32)
+    v, height = rng.uniform(0, 20, 60).astype(np.float32), rng.uniform(0, 1, 60).astype(np.float32)
+    xyz = rng.uniform(-2, 2, (60, 3)).astype(np.float32)
+    cloud: Any = SimpleNamespace(u=u, v=v, xyz=xyz, height=height, start=np.searchsorted(u, np.arange(41)))
+    box, center, size = np.array([5.0, 2, 30, 18]), np.array([0.2, 0, -0.3]), np.array([1.5, 1, 2.0])
+    inside = (u >= 5) & (u < 30) & (v >= 2) & (v <= 18) & (height > 0.25)
+    off = np.abs(xyz - center) - size / 2
+    wanted = np.flatnonzero(inside & (off[:, 0] < 0.05) & (off[:, 2] < 0.05))
+    np.testing.assert_array_equal(loops.on_body(cloud, box, center, size, 0.05, 0.25), wanted)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2))
