@@ -288,7 +288,7 @@ def follow_returns(scene, support, double[:, ::1] memory, gone):
     left, rows = nans(n), np.empty(n, np.intp)
     cdef double[::1] o = left
     cdef Py_ssize_t[::1] lost = rows
-    cdef bint present
+    cdef bint present, alike
     for i in range(n):
         s = slot[i]
         before = larger(memory[5, s] - memory[3, s], 1.0)
@@ -302,7 +302,9 @@ def follow_returns(scene, support, double[:, ::1] memory, gone):
             if held[i] >= CONFIRMED_S:
                 o[i] = 1.0
             if supported[i] and not cut[i] and isfinite(found[i]):
-                memory[0, s], memory[1, s] = on[i], found[i]
+                # One that is of another height all at once is of another body, which it is yet to hold.
+                alike = fabs(log(larger(box[i, 3] - box[i, 1], 1.0) / before)) <= _as_tall
+                memory[0, s], memory[1, s] = on[i] if alike or memory[0, s] == 0.0 else 0.0, found[i]
                 for a in range(4):
                     memory[2 + a, s] = box[i, a]
         elif (

@@ -243,3 +243,32 @@ def test_where_tracks_stand_and_whether_lidar_confirms_them(seed: int) -> None:
     dark = total < 0.15 * support.expected
     np.testing.assert_array_equal(loops.doubtful_lidar(held_s, support), (held_s > 0.3) | dark)
     np.testing.assert_array_equal(loops.doubtful_lidar(held_s, None), held_s > 0.3)
+
+
+def test_a_box_of_another_height_all_at_once_is_yet_to_hold_a_body() -> None:
+    memory, gone = np.zeros((7, 1)), np.zeros(1, bool)
+    held = []
+    for height in (100.0, 104.0, 60.0, 61.0):
+        one = np.ones(1)
+        tracks = SimpleNamespace(
+            slot=np.zeros(1, np.intp),
+            xyxy=np.array([[100.0, 300.0 - height, 200.0, 300.0]]),
+            held_s=one,
+            score=one,
+            confidence=one,
+            label=np.zeros(1, np.int64),
+            matched=np.ones(1, bool),
+        )
+        scene = SimpleNamespace(
+            tracks=tracks,
+            lidar_held_s=one,
+            hidden=0.0 * one,
+            edge_px=100.0 * one,
+            asserted=np.ones(1, bool),
+            truncated=np.zeros(1, bool),
+            supported=np.ones(1, bool),
+            dt_s=0.1,
+        )
+        loops.follow_returns(scene, SimpleNamespace(on=50.0 * one, foreground=9.0 * one), memory, gone)
+        held.append(memory[0, 0])
+    assert held == [50.0, 50.0, 0.0, 50.0]
