@@ -7,6 +7,7 @@ cdef enum:
     CLASS_S  # and for how long
     FLIPS  # of late
     SHAPE  # ln(width/height) of the box, while it was of its old class; NaN unknown
+    SIZE  # ln of the last box's size; NaN unknown
     N_CALLED
 
 CALLED = N_CALLED
@@ -37,7 +38,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     cdef Py_ssize_t n = slot.shape[0], groups = counts.shape[1], i, s, g, h, group
     table = nans((4, n))
     cdef double[:, ::1] out = table
-    cdef double shape, usual, total, share, mass, entropy
+    cdef double shape, size, usual, total, share, mass, entropy
     cdef bint own, flipped
     for i in range(n):
         s, group = slot[i], GROUP[label[i]]
@@ -45,14 +46,16 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
         # Whoever walks past a car may take over its track, and its box is not of the shape that was known of the
         # old class; a flip leaves the box as it is. Gait changes a person's width by a half, and a car that turns
         # does within a second: another body by more. What leaves the picture is cut to another shape.
+        # Nor does a flip change its size.
+        size = 0.5 * log(larger((box[i, 2] - box[i, 0]) * (box[i, 3] - box[i, 1]), 1.0))
         if is_new[i] or (
-            matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and fabs(shape - called[SHAPE, s]) > 0.5
-            and edge_px[i] >= INSIDE_PX
+            matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and edge_px[i] >= INSIDE_PX
+            and (fabs(shape - called[SHAPE, s]) > 0.5 or fabs(size - called[SIZE, s]) > _as_tall)
         ):
             for g in range(groups):
                 counts[s, g] = 0.0
             called[RUN, s] = called[CLASS_S, s] = called[FLIPS, s] = 0.0
-            called[RUN_GROUP, s], called[SHAPE, s] = -1.0, NAN
+            called[RUN_GROUP, s], called[SHAPE, s], called[SIZE, s] = -1.0, NAN, NAN
         for g in range(groups):
             counts[s, g] *= keep
         called[FLIPS, s] *= keep
@@ -69,6 +72,7 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
         if matched[i]:
             called[RUN_GROUP, s] = group
             called[RUN, s] += score[i]
+            called[SIZE, s] = size
             usual = called[SHAPE, s]
             if isnan(usual):
                 called[SHAPE, s] = shape

@@ -162,6 +162,21 @@ def test_a_class_is_as_surprising_as_it_was_rare(seed: int, frames: int) -> None
     np.testing.assert_allclose(found[:2, 0], [-np.log(share) if history >= s.min_detections else 0.0, share])
 
 
+@pytest.mark.parametrize(("scale", "told"), [(1.0, True), (1.6, False)], ids=["its own box", "another's"])
+def test_who_is_renamed_and_of_another_size_at_once_is_another_body(scale: float, told: bool) -> None:
+    """A sign's track that hops to the car behind it, whose box is of the same shape."""
+    s, groups = ClassStabilitySettings(), len(objects.GROUPS)
+    counts, called = np.zeros((crowds.CAPACITY, groups)), np.zeros((loops.CALLED, crowds.CAPACITY))
+    for i in range(22):
+        # The new name comes first, and the other's box a little later: both boxed both.
+        label = objects.INDEX["car" if i >= 18 else "stop sign"]
+        size = np.array([24.0, 20.0]) * (scale if i >= 20 else 1.0)
+        box = np.concatenate([[300.0, 100.0], [300.0, 100.0] + size])[None]
+        track = one(xyxy=box, label=np.array([label]), is_new=np.array([i == 0]))
+        found = loops.class_surprisal(view(track), counts, called, np.eye(groups), s)
+    assert bool(found[0, 0] > 3.0) == told
+
+
 def test_a_score_that_falls_in_plain_view_is_held_against_its_own_level() -> None:
     s, memory = ConfidenceSettings(), np.zeros((loops.CONFIDENCES, crowds.CAPACITY))
     for i in range(60):
