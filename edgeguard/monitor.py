@@ -355,9 +355,8 @@ class Monitor:
         )
 
 
-_coverage = functools.lru_cache(maxsize=4096)(
-    Coverage
-)  # one for each check on each frame, and mostly the same
+# One for each check on each frame, and mostly the same.
+_coverage = functools.lru_cache(maxsize=4096)(Coverage)
 
 
 def _place(scene: Scene, scores: Scores, i: int) -> _Place:

@@ -92,9 +92,8 @@ class _Book:
         self.seen_ns: I64 = np.zeros(16, np.int64)
         self.known_ns: I64 = np.zeros(16, np.int64)  # last observed
         self.box: F64 = np.zeros((16, 4))  # where it was then
-        self.heirless: list[
-            tuple[int, F64]
-        ] = []  # rows of those who wait for an heir, and where they should be
+        # Rows of those who wait for an heir, and where they should be.
+        self.heirless: list[tuple[int, F64]] = []
         self._passed_on: set[int] = set()
         self._row: dict[int, int] = {}
         self._free = list(range(16))
