@@ -17,6 +17,5 @@ def clamp(x: F64, low: float, high: float) -> F64:
 def median(x: NDArray[np.number]) -> F64:
     """Return the median of an array's rows, of which there is at least one; none may hold NaN."""
     ordered = np.sort(x, axis=0)
-    # Halved before they are added: bytes would not hold their sum.
-    middle: F64 = ordered[(len(x) - 1) // 2] / 2 + ordered[len(x) // 2] / 2
+    middle: F64 = (ordered[(len(x) - 1) // 2] + ordered[len(x) // 2]) / 2
     return middle

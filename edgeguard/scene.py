@@ -280,8 +280,17 @@ class Scene:
         """(H/4,) the air's light in each row of `pixels`, see `edgeguard.veil`; None before an image."""
         return self._builder.airlight
 
-    def veiled(self, xyxy: F64) -> F64:
-        """Return (N,) how far the air hides what stands in boxes, from 0 to 1: see `edgeguard.veil`."""
+    @cached_property
+    def veiled(self) -> F64:
+        """(N,) how far the air hides what stands in each track's box, from 0 to 1: see `edgeguard.veil`."""
+        return self._veiled(self.tracks.xyxy)
+
+    @cached_property
+    def veiled_objects(self) -> F64:
+        """(M,) the same, of each LiDAR object's box in the image."""
+        return self._veiled(self.object_boxes)
+
+    def _veiled(self, xyxy: F64) -> F64:
         height = self.image_size[1] if self.image_size is not None else math.nan
         return veil.hides(self.airlight, xyxy, height)
 

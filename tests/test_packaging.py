@@ -66,9 +66,8 @@ def test_pip_puts_the_command_on_path_and_the_data_beside_it(source: Path, tmp_p
 
 
 @pytest.mark.timeout(COMPILING_S)
-@pytest.mark.flaky(
-    reruns=2
-)  # As all that has a participant of its own: tests/ros_nodes/conftest.py says why.
+# As all that has a participant of its own: tests/ros_nodes/conftest.py says why.
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.skipif(importlib.util.find_spec("colcon_ros") is None, reason="colcon is not installed")
 @pytest.mark.skipif(importlib.util.find_spec("rclpy") is None, reason="no ROS 2 here: the node cannot run")
 def test_colcon_builds_it_and_the_installed_node_runs(source: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from edgeguard.monitor import MonitorSettings
 
 Progress = Callable[[int, int, str], None]
 """Told how many of how many cells are done, and which was the last."""
-_COUNTS = frozenset({".py", ".pyx", ".pxi", ".yaml", ".onnx", ".npz", ".pb", ".txt", ".png"})
+_DECIDING = frozenset({".py", ".pyx", ".pxi", ".yaml", ".onnx", ".npz", ".pb", ".txt", ".png"})
 
 
 def run(
@@ -114,7 +114,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for folder in (Path(edgeguard.__file__).parent, data_dir("engines")):
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix in _COUNTS:
+            if path.is_file() and path.suffix in _DECIDING:
                 digest.update(path.relative_to(folder).as_posix().encode())
                 digest.update(path.read_bytes())
     digest.update(json.dumps(MonitorSettings().model_dump(mode="json"), sort_keys=True).encode())

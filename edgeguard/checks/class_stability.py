@@ -67,7 +67,7 @@ class ClassStability:
         surprise, share, entropy, flips = loops.class_surprisal(
             scene, self._counts, self._called, _KINDRED, self.settings
         )
-        veil.excuse(surprise, scene.veiled(t.xyxy))
+        veil.excuse(surprise, scene.veiled)
         return [
             Scores(
                 SubjectKind.TRACK,

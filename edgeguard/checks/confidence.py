@@ -65,7 +65,7 @@ class Confidence:
     def score(self, scene: Scene) -> list[Scores]:
         t = scene.tracks
         surprise, fall, common, known_s = loops.lost_faith(scene, self._memory, _SIGMA, self.settings)
-        veil.excuse(surprise, scene.veiled(t.xyxy))
+        veil.excuse(surprise, scene.veiled)
         return [
             Scores(
                 SubjectKind.TRACK,

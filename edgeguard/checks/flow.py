@@ -158,11 +158,9 @@ class Flow:
 def _as_exposed(last: U8, gray: U8) -> U8:
     """Return the last picture as this one's exposure had shown it: what is followed must keep its grey."""
     gain = cv2.mean(gray)[0] / max(cv2.mean(last)[0], 1.0)
-    return (
-        last
-        if abs(gain - 1.0) < _SAME_EXPOSURE
-        else np.asarray(cv2.convertScaleAbs(last, alpha=gain), np.uint8)
-    )
+    if abs(gain - 1.0) < _SAME_EXPOSURE:
+        return last
+    return np.asarray(cv2.convertScaleAbs(last, alpha=gain), np.uint8)
 
 
 def _sparse_flow(last: U8, gray: U8, xyxy: F64) -> tuple[F64, U8]:

@@ -116,7 +116,7 @@ class LidarGhost:
         if (surprise > _DOUBTS).any():
             # Fog hides from the camera what it would box, and from no LiDAR whether rays pass.
             birth = ~both & ~(passed > loops.WINDOWS)
-            veil.excuse(surprise, np.where(birth, scene.veiled(box), 0.0))
+            veil.excuse(surprise, np.where(birth, scene.veiled_objects, 0.0))
         return [
             Scores(
                 SubjectKind.LIDAR_OBJECT,

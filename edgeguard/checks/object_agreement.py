@@ -95,7 +95,7 @@ class ObjectAgreement:
             scene, pairing, self._track_habits, self._partners, self._seats, lost, self.settings
         )
         # The camera's silence, not what it sees.
-        veil.excuse(surprise, np.where(t.matched, 0.0, scene.veiled(t.xyxy)))
+        veil.excuse(surprise, np.where(t.matched, 0.0, scene.veiled))
         return Scores(
             SubjectKind.TRACK,
             t.id,
@@ -118,7 +118,7 @@ class ObjectAgreement:
         (surprise, held_s), held = loops.objects_camera_misses(
             scene, pairing, hidden, visible, appeared, self._object_habits, self.settings
         )
-        veil.excuse(surprise, scene.veiled(scene.object_boxes))
+        veil.excuse(surprise, scene.veiled_objects)
         n = len(seen)
         return Scores(
             SubjectKind.LIDAR_OBJECT,

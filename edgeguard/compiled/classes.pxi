@@ -43,10 +43,9 @@ def class_surprisal(scene, double[:, ::1] counts, double[:, ::1] called, const d
     for i in range(n):
         s, group = slot[i], GROUP[label[i]]
         shape = log(larger(box[i, 2] - box[i, 0], 1.0) / larger(box[i, 3] - box[i, 1], 1.0))
-        # Whoever walks past a car may take over its track, and its box is not of the shape that was known of the
-        # old class; a flip leaves the box as it is. Gait changes a person's width by a half, and a car that turns
-        # does within a second: another body by more. What leaves the picture is cut to another shape.
-        # Nor does a flip change its size.
+        # Whoever walks past a car may take over its track, and its box is not of the shape or size that was known
+        # of the old class; a flip leaves the box as it is. Gait changes a person's width by a half, and a car that
+        # turns does within a second: another body by more. What leaves the picture is cut to another shape.
         size = 0.5 * log(larger((box[i, 2] - box[i, 0]) * (box[i, 3] - box[i, 1]), 1.0))
         if is_new[i] or (
             matched[i] and counts[s, group] < 0.5 * _sum(counts, s) and edge_px[i] >= INSIDE_PX

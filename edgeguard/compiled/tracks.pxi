@@ -292,9 +292,8 @@ def follow_returns(scene, support, double[:, ::1] memory, gone):
     for i in range(n):
         s = slot[i]
         before = larger(memory[5, s] - memory[3, s], 1.0)
-        present = matched[i] and not (
-            went[s] and not fabs(log(larger(box[i, 3] - box[i, 1], 1.0) / before)) <= _as_tall
-        )
+        alike = fabs(log(larger(box[i, 3] - box[i, 1], 1.0) / before)) <= _as_tall
+        present = matched[i] and (alike or not went[s])
         memory[6, s] = 0.0 if present else memory[6, s] + dt
         if present or memory[6, s] > GONE_S:
             went[s] = 0
@@ -303,7 +302,6 @@ def follow_returns(scene, support, double[:, ::1] memory, gone):
                 o[i] = 1.0
             if supported[i] and not cut[i] and isfinite(found[i]):
                 # One that is of another height all at once is of another body, which it is yet to hold.
-                alike = fabs(log(larger(box[i, 3] - box[i, 1], 1.0) / before)) <= _as_tall
                 memory[0, s], memory[1, s] = on[i] if alike or memory[0, s] == 0.0 else 0.0, found[i]
                 for a in range(4):
                     memory[2 + a, s] = box[i, a]
