@@ -100,7 +100,7 @@ class Flow:
         self.reset()
 
     def reset(self) -> None:
-        self._last: U8 | None = None
+        self._last: tuple[U8, float] | None = None
         self._box = np.full((CAPACITY, 4), np.nan)
         # Slip, px (2), explained and left variation, px², and growth, px (3), all fading; known for, s.
         self._state = np.zeros((CAPACITY, 6))
@@ -108,12 +108,12 @@ class Flow:
     def score(self, scene: Scene) -> list[Scores]:
         t, s = scene.tracks, self.settings
         gray, last = scene.gray, self._last
-        self._last = gray
+        now = self._last = None if gray is None else (gray, cv2.mean(gray)[0])
         row, before = loops.flow_rows(scene, self._box, s.min_size_px, s.max_tracks)
-        if gray is None or last is None or gray.shape != last.shape or not 0 < scene.dt_s <= _MAX_GAP_S:
+        if now is None or last is None or now[0].shape != last[0].shape or not 0 < scene.dt_s <= _MAX_GAP_S:
             self._state[:] = 0.0
             return [Scores.unobservable(SubjectKind.TRACK, t.id)]
-        flow, good = _sparse_flow(_as_exposed(last, gray), gray, t.xyxy[row])
+        flow, good = _sparse_flow(_as_exposed(last[0], now[1] / max(last[1], 1.0)), now[0], t.xyxy[row])
         inside = good & _INSIDE
         enough = inside.sum(axis=1, dtype=np.intp) >= s.min_points
         if not enough.all():
@@ -155,9 +155,8 @@ class Flow:
         return f"box slides over the picture inside it by {measured['slip_sigma']:.1f} standard deviations"
 
 
-def _as_exposed(last: U8, gray: U8) -> U8:
+def _as_exposed(last: U8, gain: float) -> U8:
     """Return the last picture as this one's exposure had shown it: what is followed must keep its grey."""
-    gain = cv2.mean(gray)[0] / max(cv2.mean(last)[0], 1.0)
     if abs(gain - 1.0) < _SAME_EXPOSURE:
         return last
     return np.asarray(cv2.convertScaleAbs(last, alpha=gain), np.uint8)
